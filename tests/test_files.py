@@ -1,0 +1,70 @@
+"""Files are replaced whole or not at all."""
+
+import os
+
+import pytest
+
+from deepconv.files import atomic_write, replace_file
+
+
+def test_it_writes_and_replaces(tmp_path):
+    atomic_write(tmp_path / "a.bin", b"first")
+    atomic_write(str(tmp_path / "a.bin"), b"2")
+    assert (tmp_path / "a.bin").read_bytes() == b"2"
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt(), ValueError("x")])
+def test_after_an_error_the_old_file_stays_alone(tmp_path, error):
+    (tmp_path / "a.bin").write_bytes(b"old")
+
+    def write(file):
+        file.write(b"half")
+        raise error
+
+    with pytest.raises(type(error)):
+        replace_file(tmp_path / "a.bin", write)
+    assert (tmp_path / "a.bin").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full, a disk that is always full")
+def test_a_full_disk_raises_even_when_only_the_flush_notices(tmp_path, monkeypatch):
+    import builtins
+
+    monkeypatch.setattr(builtins, "open", lambda _path, _mode: os.fdopen(os.open("/dev/full", os.O_WRONLY), "wb"))
+    with pytest.raises(OSError, match="No space left"):
+        atomic_write(tmp_path / "a.bin", b"some")
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_failing_rename_leaves_nothing(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(PermissionError, match="read-only"):
+        atomic_write(tmp_path / "a.bin", b"x")
+    assert os.listdir(tmp_path) == []
+
+
+def test_links_are_followed_and_devices_and_folders_refused(tmp_path):
+    (tmp_path / "real.bin").write_bytes(b"old")
+    (tmp_path / "link.bin").symlink_to(tmp_path / "real.bin")
+    atomic_write(tmp_path / "link.bin", b"new")
+    assert (tmp_path / "link.bin").is_symlink()
+    assert (tmp_path / "real.bin").read_bytes() == b"new"
+    for path in (tmp_path, "/dev/null"):
+        with pytest.raises(OSError, match="not a plain file"):
+            atomic_write(path, b"x")
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        atomic_write(tmp_path / "nowhere" / "a.bin", b"x")
+
+
+def test_a_name_of_the_longest_length_works(tmp_path):
+    atomic_write(tmp_path / ("n" * 255), b"x")
+    assert os.listdir(tmp_path) == ["n" * 255]
