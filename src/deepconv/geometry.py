@@ -197,14 +197,14 @@ def _named_padding(
     return tuple(pairs)
 
 
-def padding_pairs(op: str, value: Padding, rank: int, *, minimum: int = 0) -> tuple[tuple[int, int], ...]:
+def padding_pairs(op: str, value: Padding, rank: int, *, minimum: int | None = 0) -> tuple[tuple[int, int], ...]:
     """Return a (before, after) pair for each axis from a number, numbers or pairs; names not included.
 
     Args:
         op: the operation that asks, for the message.
         value: one number, one per axis, or one pair per axis.
         rank: how many axes there are.
-        minimum: the least number that makes sense.
+        minimum: the least number that makes sense; None where any does.
 
     Raises:
         TypeError: something else than whole numbers.
@@ -236,7 +236,7 @@ def padding_pairs(op: str, value: Padding, rank: int, *, minimum: int = 0) -> tu
         both = (one, one) if one is not None else tuple(map(_whole, item))  # type: ignore[call-overload]
         if len(both) != 2 or None in both:
             raise TypeError(f"{op}: padding={value!r}: {item!r} is neither a number nor a (before, after) pair")
-        if min(both) < minimum:
+        if minimum is not None and min(both) < minimum:
             raise ValueError(f"{op}: padding={value!r} must be at least {minimum} on every side")
         pairs.append(both)
     return tuple(pairs)
@@ -281,8 +281,8 @@ def window(
     else:
         pairs = padding_pairs(op, padding, rank)
     result = Window(kernel, strides, pairs, dilations, ceil_mode)
-    padded = result.padded_size(image)
-    if any(reach > n for reach, n in zip(span, padded, strict=True)):
+    if min(result.output_size(image)) < 1:
+        padded = result.padded_size(image)
         dilated = f", which spans {span} with dilation={dilations}," if max(dilations) > 1 else ""
         raise ValueError(
             f"{op}: kernel_size={kernel}{dilated} is larger than the padded image {padded} (image "
