@@ -36,7 +36,7 @@ def replace_file(path: str | os.PathLike[str], write: Callable[[BinaryIO], objec
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         raise OSError(f"replace_file: path={os.fspath(path)!r} is not a plain file; name one")
-    part = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part")
+    part = target.with_name(f".{target.name[:50]}.{secrets.token_hex(4)}.part")
     try:
         with open(part, "xb") as file:
             write(file)
