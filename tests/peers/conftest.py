@@ -1,4 +1,4 @@
-"""How a test asks for another library: `peer("torch")`, in a module or as a fixture.
+"""How a test asks for another library: `peer("torch")`, from tests.peers.conftest or as a fixture.
 
 A peer that is not installed skips the test and says so. With `DEEPCONV_REQUIRE_PEERS=1`, as in CI,
 its absence is an error instead, so that a broken installation can't pass as a green run of nothing.
@@ -13,7 +13,7 @@ import pytest
 
 
 def peer(name: str) -> ModuleType:
-    """Return the module `name` of another library, or skip the test (the whole module, where it is asked for there).
+    """Return another library's module, or skip the test (the whole file, where it is asked for there).
 
     A peer's own warnings while it is imported are not ours to fix and are not shown.
 

@@ -1,1 +1,0 @@
-"""Other people's suites and libraries judge ours here; a folder of tests that need more than the base install."""
