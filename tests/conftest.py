@@ -1,0 +1,54 @@
+"""What every test starts from: one BLAS thread, seeded generators, a Hypothesis profile."""
+
+from __future__ import annotations
+
+import os
+
+# Before NumPy is loaded. Idle OpenBLAS threads spin, which on a shared machine costs CPU time and gains
+# nothing at the sizes tested here; tests of threads say themselves how many they want.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import random
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Seeded, so that what passed passes again; no deadline, as a shared machine may stall at any moment.
+COMMON = settings(
+    deadline=None,
+    derandomize=True,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors],
+)
+settings.register_profile("ci", COMMON, max_examples=50)
+settings.register_profile("full", COMMON, max_examples=1000)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the full profile when DEEPCONV_HYPOTHESIS=full says so or the `full` tests were asked for."""
+    profile = os.environ.get("DEEPCONV_HYPOTHESIS") or "ci"
+    if config.getoption("markexpr") in ("", "full"):
+        profile = "full"
+    settings.load_profile(profile)
+
+
+def examples(ci: int, full: int) -> int:
+    """Return how many examples a test shall draw: `@settings(max_examples=examples(500, full=10_000))`."""
+    return full if settings.get_current_profile_name() == "full" else ci
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Seed the generators that are global, so that no test depends on the ones before it."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002  (ours never draw from it; a dependency might)
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """Return a generator of the test's own, seeded by its name."""
+    return np.random.default_rng(zlib.crc32(request.node.name.encode()))
