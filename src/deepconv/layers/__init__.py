@@ -1,0 +1,1 @@
+"""Layers: steps of a network, each with the way back."""
