@@ -14,7 +14,9 @@ def test_it_writes_and_replaces(tmp_path):
     assert os.listdir(tmp_path) == ["a.bin"]
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt(), ValueError("x")])
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), KeyboardInterrupt(), ValueError("x")]
+)
 def test_after_an_error_the_old_file_stays_alone(tmp_path, error):
     (tmp_path / "a.bin").write_bytes(b"old")
 
@@ -32,7 +34,9 @@ def test_after_an_error_the_old_file_stays_alone(tmp_path, error):
 def test_a_full_disk_raises_even_when_only_the_flush_notices(tmp_path, monkeypatch):
     import builtins
 
-    monkeypatch.setattr(builtins, "open", lambda _path, _mode: os.fdopen(os.open("/dev/full", os.O_WRONLY), "wb"))
+    monkeypatch.setattr(
+        builtins, "open", lambda _path, _mode: os.fdopen(os.open("/dev/full", os.O_WRONLY), "wb")
+    )
     with pytest.raises(OSError, match="No space left"):
         atomic_write(tmp_path / "a.bin", b"some")
     monkeypatch.undo()
