@@ -22,6 +22,7 @@ def replace_file(path: str | os.PathLike[str], write: Callable[[BinaryIO], objec
     Args:
         path: the file to write; its folder must exist.
         write: called once with a binary file open for writing.
+
     Raises:
         OSError: the folder is missing or cannot be written, the disk is full, or `path` is a folder, a
             device or anything else that is not a plain file.
@@ -42,7 +43,7 @@ def replace_file(path: str | os.PathLike[str], write: Callable[[BinaryIO], objec
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, target)
+        part.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):
             part.unlink()
@@ -56,6 +57,7 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
     Args:
         path: the file to write; its folder must exist.
         data: what it shall hold.
+
     Raises:
         OSError: as for `replace_file`.
 
