@@ -13,6 +13,9 @@ Sizes = int | Sequence[int]
 Padding = int | str | Sequence[int | tuple[int, int]]
 """One number, one for each axis, a (before, after) pair for each, or a name in `PADDING_NAMES`."""
 
+Pairs = tuple[tuple[int, int], ...]
+"""(before, after) for each axis: what every padding comes to."""
+
 PADDING_NAMES = ("valid", "same", "same_lower", "causal")
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -116,7 +119,7 @@ class Window:
 
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
-    padding: tuple[tuple[int, int], ...]
+    padding: Pairs
     dilation: tuple[int, ...]
     ceil_mode: bool = False
 
@@ -183,7 +186,7 @@ class Window:
 
 def _named_padding(
     name: str, image: Sequence[int], span: Sequence[int], stride: Sequence[int]
-) -> tuple[tuple[int, int], ...]:
+) -> Pairs:
     """Return the pairs that a padding's name stands for."""
     if name == "valid":
         return ((0, 0),) * len(span)
@@ -197,7 +200,7 @@ def _named_padding(
     return tuple(pairs)
 
 
-def padding_pairs(op: str, value: Padding, rank: int, *, minimum: int | None = 0) -> tuple[tuple[int, int], ...]:
+def padding_pairs(op: str, value: Padding, rank: int, *, minimum: int | None = 0) -> Pairs:
     """Return a (before, after) pair for each axis from a number, numbers or pairs; names not included.
 
     Args:

@@ -1,0 +1,91 @@
+"""The matrix product: everything the window sees written as columns (im2col), then one product by the BLAS.
+
+    columns (C·taps, cells) · forward: y = W · columns
+                            · input gradient: columns = Wᵀ · dy, then every column is added back (col2im)
+                            · weight gradient: dw = dy · columnsᵀ
+
+with a weight matrix `W (K, C·taps)`, for each group. The post's `arr2vec` and its product, turned so
+that the whole batch is one product. The batch is taken in parts where the columns exceed the
+workspace limit.
+"""
+
+import math
+
+import numpy as np
+
+from deepconv.arrays import Array
+from deepconv.engine.algorithms.layout import (
+    batch_last, chunks, inside, matrix, padded, tap_slices, turned, turned_back, windows,
+)  # fmt: skip
+from deepconv.engine.problem import Problem
+
+
+def refuses(problem: Problem) -> str | None:
+    """Say why this can't compute `problem`, or None: one image's columns may exceed the limit."""
+    need = _bytes_per_image(problem)
+    if need > problem.workspace_limit:
+        return f"the columns of one image need {need:,} bytes and the workspace limit is {problem.workspace_limit:,}"
+    return None
+
+
+def workspace(problem: Problem) -> int:
+    """Return the bytes it takes beside operands and result."""
+    at_once = min(problem.batch, max(1, problem.workspace_limit // max(1, _bytes_per_image(problem))))
+    return at_once * _bytes_per_image(problem)
+
+
+def _bytes_per_image(problem: Problem) -> int:
+    """Return the bytes one image takes: its padded copy, its columns and its turned output."""
+    image = problem.in_channels * math.prod(problem.window.padded_size(problem.image))
+    columns = problem.in_channels * problem.window.taps * problem.places
+    return (image + columns + problem.out_channels * problem.places) * problem.dtype.itemsize
+
+
+def prepare(problem: Problem, weight: Array) -> Array:
+    """Return the weight as matrices `(groups, K/groups, C/groups·taps)`."""
+    return weight.reshape(problem.groups, problem.out_channels // problem.groups, -1)
+
+
+def forward(problem: Problem, x: Array, weight: Array, bias: Array | None) -> Array:
+    """Return `y` of `x (N, C, *image)` and the prepared weight."""
+    y = np.empty(problem.y_shape, problem.dtype)
+    for part in chunks(problem, _bytes_per_image(problem)):
+        last = batch_last(problem, part.stop - part.start)
+        seen = windows(padded(x[part], problem.window, problem.dtype, last), problem.window, problem.out, last)
+        product = np.matmul(weight, matrix(seen, problem.groups, problem.window.taps))
+        target = turned(y[part], last)
+        product = product.reshape(target.shape)
+        if bias is None:
+            target[...] = product
+        else:
+            np.add(product, bias.reshape(-1, *(1,) * (y.ndim - 1)), out=target)
+    return y
+
+
+def input_grad(problem: Problem, dy: Array, weight: Array) -> Array:
+    """Return `dx` of `dy (N, K, *out)` and the prepared weight."""
+    dx = np.empty(problem.x_shape, problem.dtype)
+    size = problem.window.padded_size(problem.image)
+    for part in chunks(problem, _bytes_per_image(problem)):
+        n = part.stop - part.start
+        last = batch_last(problem, n)
+        cells, lead, tail = ((*problem.out, n), (), (n,)) if last else ((n, *problem.out), (n,), ())
+        columns = np.matmul(weight.transpose(0, 2, 1), matrix(turned(dy[part], last), problem.groups))
+        columns = columns.reshape(problem.in_channels, *problem.window.kernel, *cells)
+        total = np.zeros((problem.in_channels, *lead, *size, *tail), problem.dtype)
+        for tap, cell in tap_slices(problem.window, problem.out, last):
+            total[cell] += columns[:, *tap]
+        dx[part] = turned_back(total[inside(problem.window, problem.image, last)], last)
+    return dx
+
+
+def weight_grad(problem: Problem, dy: Array, x: Array) -> Array:
+    """Return `dw` of `dy (N, K, *out)` and `x (N, C, *image)`."""
+    shape = (problem.groups, problem.out_channels // problem.groups, math.prod(problem.weight_shape[1:]))
+    dw = np.zeros(shape, problem.dtype)
+    for part in chunks(problem, _bytes_per_image(problem)):
+        last = batch_last(problem, part.stop - part.start)
+        seen = windows(padded(x[part], problem.window, problem.dtype, last), problem.window, problem.out, last)
+        columns = matrix(seen, problem.groups, problem.window.taps)
+        dw += np.matmul(matrix(turned(dy[part], last), problem.groups), columns.transpose(0, 2, 1))
+    return dw.reshape(problem.weight_shape)

@@ -1,0 +1,121 @@
+"""Which algorithm computes a problem: an ordered table for each pass, fastest first, the plainest last."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+
+from deepconv.arrays import Array
+from deepconv.engine.algorithms import depthwise, matmul, pointwise, taps
+from deepconv.engine.problem import Pass, Problem
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """One way to compute, as its file in `engine/algorithms` gives it.
+
+    Attributes:
+        name: what `algorithm=` and `explain` call it.
+        refuses: says why it can't compute a problem, or None.
+        workspace: the bytes it would take beside operands and result.
+        prepare: the weight as this algorithm wants it (forward and input gradient).
+        passes: what computes each pass it has.
+    """
+
+    name: str
+    refuses: Callable[[Problem], str | None]
+    workspace: Callable[[Problem], int]
+    prepare: Callable[[Problem, Array], Array]
+    passes: dict[Pass, Callable[..., Array]]
+
+
+def _from_file(name: str, file: ModuleType) -> Algorithm:
+    """Return the algorithm that a file of `engine/algorithms` describes."""
+    passes: dict[Pass, Callable[..., Array]] = {
+        "forward": file.forward,
+        "input_grad": file.input_grad,
+        "weight_grad": file.weight_grad,
+    }
+    return Algorithm(name, file.refuses, file.workspace, file.prepare, passes)
+
+
+_POINTWISE = _from_file("pointwise", pointwise)
+_DEPTHWISE = _from_file("depthwise", depthwise)
+_MATMUL = _from_file("matmul", matmul)
+_TAPS = _from_file("taps", taps)
+
+TABLE: dict[Pass, tuple[Algorithm, ...]] = {
+    "forward": (_POINTWISE, _DEPTHWISE, _MATMUL, _TAPS),
+    "input_grad": (_POINTWISE, _DEPTHWISE, _MATMUL, _TAPS),
+    "weight_grad": (_POINTWISE, _DEPTHWISE, _MATMUL, _TAPS),
+}
+"""For each pass its algorithms, the first that doesn't refuse is taken. The last refuses nothing."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one problem will be computed, and why so.
+
+    Attributes:
+        problem: what is computed.
+        algorithm: what computes it.
+        refusals: the name and the reason of every algorithm that was passed over.
+        workspace: bytes beside operands and result.
+    """
+
+    problem: Problem
+    algorithm: Algorithm
+    refusals: tuple[tuple[str, str], ...]
+    workspace: int
+
+    def prepare(self, weight: Array) -> Array:
+        """Return the weight as `run` wants it; it may be kept for as long as the weight stays the same."""
+        return self.algorithm.prepare(self.problem, weight)
+
+    def run(self, *operands: Array | None) -> Array:
+        """Compute: `(x, prepared weight, bias or None)`, `(dy, prepared weight)` or `(dy, x)` by the pass."""
+        return self.algorithm.passes[self.problem.which](self.problem, *operands)
+
+
+def choose(problem: Problem, algorithm: str = "auto") -> Plan:
+    """Return the plan for a problem: the first algorithm of its table that doesn't refuse, or the named one.
+
+    Args:
+        problem: what is to be computed.
+        algorithm: `"auto"`, or a name from the table.
+
+    Raises:
+        ValueError: no algorithm has that name, or the named one refuses; the message says why.
+
+    Example:
+        >>> import numpy as np
+        >>> from deepconv.geometry import window
+        >>> w = window("conv", (8, 8), 3)
+        >>> plan = choose(Problem("forward", 1, 2, 4, (8, 8), w, 1, np.dtype("f4")))
+        >>> plan.algorithm.name, plan.refusals[0]
+        ('matmul', ('pointwise', 'the kernel has 9 cells, not one'))
+    """
+    table = TABLE[problem.which]
+    if algorithm != "auto":
+        return _named(problem, algorithm, table)
+    refusals: list[tuple[str, str]] = []
+    for candidate in table:
+        why = candidate.refuses(problem)
+        if why is None:
+            return Plan(problem, candidate, tuple(refusals), candidate.workspace(problem))
+        refusals.append((candidate.name, why))
+    raise RuntimeError(f"no algorithm serves {problem}")  # the last of each table refuses nothing
+
+
+def _named(problem: Problem, name: str, table: tuple[Algorithm, ...]) -> Plan:
+    """Return the plan with the algorithm of that name, or raise."""
+    for candidate in table:
+        if candidate.name == name:
+            why = candidate.refuses(problem)
+            if why is not None:
+                raise ValueError(
+                    f"conv: algorithm={name!r} can't compute this {problem.which} (x has shape "
+                    f"{problem.x_shape}, weight {problem.weight_shape}): {why}; use 'auto'"
+                )
+            return Plan(problem, candidate, (), candidate.workspace(problem))
+    known = ", ".join(repr(a.name) for a in table)
+    raise ValueError(f"conv: algorithm={name!r} is not known for {problem.which}; use 'auto', {known}")

@@ -1,0 +1,1 @@
+"""The public array functions: they check the arguments and hand the problem to the engine."""

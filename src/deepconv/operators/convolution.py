@@ -1,0 +1,437 @@
+"""Convolution of any rank and its exact gradients.
+
+    y[n, k, o] = bias[k] + Σ_{c, r} x[n, c, o·stride + r·dilation - before] · weight[k, c, r]
+
+The kernel is not flipped: networks call this convolution, signal processing calls it correlation;
+`flip=True` gives the other. Gradients are sums over the batch.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from deepconv import geometry
+from deepconv.arrays import Array, as_array, dtypes, is_integer
+from deepconv.engine import padding as engine_padding
+from deepconv.engine import settings
+from deepconv.engine.choice import choose
+from deepconv.engine.explanation import Explanation, explanation
+from deepconv.engine.problem import PASSES, Pass, Problem
+from deepconv.geometry import Padding, Sizes, Window
+from deepconv.operators.windows import check_mode
+
+
+def conv(
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    *,
+    stride: Sizes = 1,
+    padding: Padding = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
+    padding_mode: str = "zeros",
+    flip: bool = False,
+    algorithm: str = "auto",
+) -> Array:
+    """Slide the filters of `weight` over `x` and sum the products, plus a bias for each filter.
+
+    Args:
+        x: images, `(N, C, *spatial)`, or one image, `(C, *spatial)`; one to three spatial axes and more.
+        weight: filters, `(K, C/groups, *kernel)`.
+        bias: `(K,)`, or None.
+        stride: how far the window moves at a step.
+        padding: what is added around the image: an int, one per axis, a (before, after) pair per axis,
+            `"valid"`, `"same"` (`ceil(size/stride)` outputs, the odd pixel after), `"same_lower"`, `"causal"`.
+        dilation: the distance between two cells of the window.
+        groups: parts into which channels and filters fall; each filter sees one part.
+        padding_mode: zeros, reflect, replicate or circular.
+        flip: turn the kernel round on every axis first: what signal processing calls convolution.
+        algorithm: `"auto"`, or a name that `explain` lists; one that can't compute this raises.
+
+    Returns:
+        `(N, K, *out)`, or `(K, *out)`, with
+        `out = floor((size + before + after - dilation·(kernel - 1) - 1) / stride) + 1`.
+        Floats promote as in NumPy; float16 is computed in float32; integers exactly, in int64.
+
+    Raises:
+        TypeError, ValueError: an argument that can't work; the message says what would.
+        OverflowError: integers whose sum may exceed int64.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.arange(12.0).reshape(1, 1, 3, 4)
+        >>> conv(x, np.array([[[[0.0, 1.0], [-1.0, 0.0]]]]), stride=(1, 2))
+        array([[[[-3., -3.],
+                 [-3., -3.]]]])
+    """
+    x, weight = as_array("conv", "x", x), as_array("conv", "weight", weight)
+    operands = [x, weight] if bias is None else [x, weight, as_array("conv", "bias", bias)]
+    case = _case("conv", x.shape, weight.shape, stride, padding, dilation, groups, padding_mode)
+    if bias is not None and operands[2].shape != (len(weight),):
+        raise ValueError(
+            f"conv: bias has shape {operands[2].shape} but weight of shape {weight.shape} has {len(weight)} "
+            f"filters; use shape ({len(weight)},)"
+        )
+
+    def compute(x: Array, weight: Array, bias: Array | None = None, *, exact: bool) -> Array:
+        problem = _problem("forward", case, x.dtype, exact=exact, bias=bias is not None)
+        batch = x if case.batched else x[None]
+        if padding_mode != "zeros":
+            batch = engine_padding.pad(batch, case.window.padding, padding_mode)
+        plan = choose(problem, algorithm)
+        y = plan.run(batch, plan.prepare(_flipped(weight, flip)), bias)
+        return y if case.batched else y[0]
+
+    terms = weight.shape[1] * case.window.taps
+    return _computed("conv", compute, operands, terms)
+
+
+def conv_input_grad(
+    dy: Array,
+    weight: Array,
+    x_shape: Sequence[int],
+    *,
+    stride: Sizes = 1,
+    padding: Padding = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
+    padding_mode: str = "zeros",
+    flip: bool = False,
+    algorithm: str = "auto",
+) -> Array:
+    """Return the gradient of `conv`'s input from that of its output.
+
+    `dx[n, c, i] = Σ dy[n, k, o] · weight[k, c, r]` over all `o·stride + r·dilation - before = i`.
+
+    Args:
+        dy: the gradient of the output, `(N, K, *out)` or `(K, *out)`.
+        weight: as in `conv`.
+        x_shape: the shape of `conv`'s `x`.
+        stride, padding, dilation, groups, padding_mode, flip, algorithm: as in `conv`.
+
+    Returns:
+        An array of shape `x_shape`, of the dtype that `dy` and `weight` promote to.
+
+    Raises:
+        TypeError, ValueError: an argument that can't work, or `dy` of another shape than `conv` gives.
+        OverflowError: integers whose sum may exceed int64.
+
+    Example:
+        >>> import numpy as np
+        >>> conv_input_grad(np.array([[[1.0, 2.0]]]), np.array([[[10.0, 1.0]]]), (1, 1, 3))
+        array([[[10., 21.,  2.]]])
+    """
+    op = "conv_input_grad"
+    dy, weight = as_array(op, "dy", dy), as_array(op, "weight", weight)
+    case = _case(op, tuple(x_shape), weight.shape, stride, padding, dilation, groups, padding_mode)
+    _check_gradient(op, dy, case)
+
+    def compute(dy: Array, weight: Array, *, exact: bool) -> Array:
+        plan = choose(_problem("input_grad", case, dy.dtype, exact=exact), algorithm)
+        dx = plan.run(dy if case.batched else dy[None], plan.prepare(_flipped(weight, flip)))
+        if padding_mode != "zeros":
+            dx = engine_padding.pad_input_grad(dx, case.image, case.window.padding, padding_mode)
+        return dx if case.batched else dx[0]
+
+    terms = len(weight) // groups * case.window.taps * _copies(case)
+    return _computed(op, compute, [dy, weight], terms)
+
+
+def conv_weight_grad(
+    dy: Array,
+    x: Array,
+    weight_shape: Sequence[int],
+    *,
+    stride: Sizes = 1,
+    padding: Padding = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
+    padding_mode: str = "zeros",
+    flip: bool = False,
+    algorithm: str = "auto",
+) -> Array:
+    """Return the gradient of `conv`'s weight from that of its output: a sum over the batch.
+
+    `dw[k, c, r] = Σ_{n, o} dy[n, k, o] · x[n, c, o·stride + r·dilation - before]`.
+
+    Args:
+        dy: the gradient of the output, `(N, K, *out)` or `(K, *out)`.
+        x: as in `conv`.
+        weight_shape: the shape of `conv`'s `weight`.
+        stride, padding, dilation, groups, padding_mode, flip, algorithm: as in `conv`.
+
+    Returns:
+        An array of shape `weight_shape`, of the dtype that `dy` and `x` promote to.
+
+    Raises:
+        TypeError, ValueError: an argument that can't work, or `dy` of another shape than `conv` gives.
+        OverflowError: integers whose sum may exceed int64.
+
+    Example:
+        >>> import numpy as np
+        >>> conv_weight_grad(np.array([[[1.0, 2.0]]]), np.array([[[1.0, 2.0, 4.0]]]), (1, 1, 2))
+        array([[[ 5., 10.]]])
+    """
+    op = "conv_weight_grad"
+    dy, x = as_array(op, "dy", dy), as_array(op, "x", x)
+    case = _case(op, x.shape, tuple(weight_shape), stride, padding, dilation, groups, padding_mode)
+    _check_gradient(op, dy, case)
+
+    def compute(dy: Array, x: Array, *, exact: bool) -> Array:
+        batch = x if case.batched else x[None]
+        if padding_mode != "zeros":
+            batch = engine_padding.pad(batch, case.window.padding, padding_mode)
+        plan = choose(_problem("weight_grad", case, dy.dtype, exact=exact), algorithm)
+        return _flipped(plan.run(dy if case.batched else dy[None], batch), flip)
+
+    terms = case.batch * math.prod(case.window.output_size(case.image))
+    return _computed(op, compute, [dy, x], terms)
+
+
+def conv_bias_grad(dy: Array) -> Array:
+    """Return the gradient of `conv`'s bias from that of its output: a sum over batch and places.
+
+    A bias is added at every place of every image, so by the chain rule its gradient is the sum of theirs.
+
+    Args:
+        dy: the gradient of the output, `(N, K, *out)`, with the batch axis.
+
+    Returns:
+        `(K,)`, of the dtype of `dy`; float16 is summed in float32, integers in int64.
+
+    Raises:
+        TypeError, ValueError: no numbers, or fewer than two axes.
+
+    Example:
+        >>> import numpy as np
+        >>> conv_bias_grad(np.array([[[1.0, 2.0]], [[3.0, 4.0]]]))
+        array([10.])
+    """
+    dy = as_array("conv_bias_grad", "dy", dy)
+    if dy.ndim < 2:
+        raise ValueError(f"conv_bias_grad: dy has shape {dy.shape}; use (N, K, *out)")
+    compute, result = dtypes("conv_bias_grad", dy)
+    axes = (0, *range(2, dy.ndim))
+    return dy.sum(axis=axes, dtype=compute).astype(result, copy=False)  # type: ignore[no-any-return]
+
+
+def explain(
+    x_shape: Sequence[int],
+    weight_shape: Sequence[int],
+    *,
+    stride: Sizes = 1,
+    padding: Padding = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
+    padding_mode: str = "zeros",
+    bias: bool = True,
+    dtype: Any = np.float32,
+) -> Explanation:
+    """Return what a convolution costs, which algorithm each pass would take, and why not the others.
+
+    Args:
+        x_shape: `(N, C, *spatial)`, or `(C, *spatial)`.
+        weight_shape: `(K, C/groups, *kernel)`.
+        stride, padding, dilation, groups, padding_mode: as in `conv`.
+        bias: whether there is one.
+        dtype: of the numbers.
+
+    Returns:
+        An `Explanation`: print it, or read its attributes.
+
+    Raises:
+        TypeError, ValueError: what `conv` would raise.
+
+    Example:
+        >>> print(explain((8, 64, 56, 56), (128, 64, 3, 3), stride=2, padding=1))  # doctest: +ELLIPSIS
+        input       8 x 64 x 56 x 56 float32
+        weight      128 x 64 x 3 x 3
+        output      8 x 128 x 28 x 28, each axis floor((size + before + after - dilation*(kernel - 1)...
+                    floor((56 + 1 + 1 - 1*(3 - 1) - 1) / 2) + 1 = 28 by floor((56 + 1 + 1 - 1*(3 - 1) ...
+        parameters  73,856
+        FLOPs       924,844,032 forward, by the definition; each gradient as many
+        ...
+    """
+    compute, _ = dtypes("explain", np.empty(0, dtype))
+    case = _case(
+        "explain", tuple(x_shape), tuple(weight_shape), stride, padding, dilation, groups, padding_mode
+    )
+    plans = tuple(
+        choose(_problem(which, case, compute, exact=False, bias=bias and which == "forward"))
+        for which in PASSES
+    )
+    return explanation(plans)
+
+
+@dataclass(frozen=True)
+class _Case:
+    """The checked shapes of one convolution."""
+
+    batched: bool
+    batch: int
+    channels: int
+    filters: int
+    image: tuple[int, ...]
+    window: Window
+    groups: int
+    mode: str
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of `y`, without the batch axis where `x` has none."""
+        lead = (self.batch,) if self.batched else ()
+        return (*lead, self.filters, *self.window.output_size(self.image))
+
+
+def _case(
+    op: str,
+    x_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    stride: Sizes,
+    padding: Padding,
+    dilation: Sizes,
+    groups: int,
+    padding_mode: str,
+) -> _Case:
+    """Return the checked shapes, or raise what the design asks for."""
+    rank = check_ranks(op, x_shape, weight_shape)
+    image, kernel = x_shape[-rank:], weight_shape[2:]
+    channels, filters = x_shape[-rank - 1], weight_shape[0]
+    geometry.check_groups(
+        op,
+        groups,
+        in_channels=(channels, f"x has shape {x_shape}"),
+        out_channels=(filters, f"weight has shape {weight_shape}"),
+    )
+    if weight_shape[1] * groups != channels:
+        wanted = weight_shape[1] * groups
+        raise ValueError(channels_message(op, x_shape, weight_shape, wanted, rank))
+    if channels == 0 or filters == 0:
+        raise ValueError(f"{op}: there are no channels (x has shape {x_shape}, weight {weight_shape}); use at least one")
+    window = geometry.window(op, image, kernel, stride=stride, padding=padding, dilation=dilation)
+    check_mode(op, image, window.padding, padding_mode, "padding_mode")
+    batched = len(x_shape) == rank + 2
+    batch = x_shape[0] if batched else 1
+    return _Case(batched, batch, channels, filters, image, window, groups, padding_mode)
+
+
+def check_ranks(op: str, x_shape: tuple[int, ...], weight_shape: tuple[int, ...]) -> int:
+    """Return the number of spatial axes, read off the weight, or raise where `x` can't go with it.
+
+    Args:
+        op: the operation that asks, for the message.
+        x_shape: `(N, C, *spatial)` or `(C, *spatial)`.
+        weight_shape: two axes for channels, then the kernel's.
+
+    Raises:
+        ValueError: too few axes, or counts that don't go together.
+
+    Example:
+        >>> check_ranks("conv", (3, 8, 8), (4, 3, 3, 3))
+        2
+    """
+    rank = len(weight_shape) - 2
+    if rank < 1:
+        raise ValueError(
+            f"{op}: weight has {len(weight_shape)} axes (shape {weight_shape}); use two for channels and one "
+            f"for each spatial axis, such as (out_channels, in_channels/groups, height, width)"
+        )
+    if len(x_shape) not in (rank + 1, rank + 2):
+        raise ValueError(
+            f"{op}: x has {len(x_shape)} axes (shape {x_shape}) but weight of shape {weight_shape} slides over "
+            f"{rank} spatial axes; use {rank + 2} axes, (N, C, ...), or {rank + 1} for one image, (C, ...)"
+        )
+    return rank
+
+
+def channels_message(
+    op: str, x_shape: tuple[int, ...], weight_shape: tuple[int, ...], wanted: int, rank: int
+) -> str:
+    """Return what to say where `x` has not the channels that `weight` wants.
+
+    Args:
+        op: the operation that asks.
+        x_shape: its images.
+        weight_shape: its weight.
+        wanted: the channels that `x` should have.
+        rank: the number of spatial axes.
+
+    Example:
+        >>> print(channels_message("conv", (1, 8, 9, 3), (4, 3, 2, 2), 3, 2))
+        conv: x has 8 channels (shape (1, 8, 9, 3)) but weight of shape (4, 3, 2, 2) wants 3; x looks channels-last: use x.transpose(0, 3, 1, 2)
+    """
+    axis = len(x_shape) - rank - 1
+    message = f"{op}: x has {x_shape[axis]} channels (shape {x_shape}) but weight of shape {weight_shape} wants {wanted}"
+    if x_shape[-1] == wanted:
+        order = (*range(axis), len(x_shape) - 1, *range(axis, len(x_shape) - 1))
+        return f"{message}; x looks channels-last: use x.transpose{order}"
+    return f"{message}; use x with {wanted} channels on axis {axis}, or other groups"
+
+
+def _check_gradient(op: str, dy: Array, case: _Case) -> None:
+    """Raise unless `dy` has the shape of the output."""
+    if dy.shape != case.output_shape:
+        raise ValueError(
+            f"{op}: dy has shape {dy.shape} but the output has {case.output_shape}, spatial sizes "
+            f"{case.window.formula(case.image)}; pass the gradient of that output"
+        )
+
+
+def _problem(which: Pass, case: _Case, dtype: np.dtype[Any], *, exact: bool, bias: bool = False) -> Problem:
+    """Return the engine's description; borders that aren't zeros are part of the image it sees."""
+    window, image = case.window, case.image
+    if case.mode != "zeros":
+        image, window = window.padded_size(image), window.without_padding()
+    return Problem(
+        which, case.batch, case.channels, case.filters, image, window, case.groups, dtype, bias, exact,
+        settings.get_threads(), settings.get_workspace_limit(),
+    )  # fmt: skip
+
+
+def _flipped(weight: Array, flip: bool) -> Array:
+    """Return the weight turned round on every spatial axis where `flip` asks for it."""
+    return np.flip(weight, tuple(range(2, weight.ndim))) if flip else weight
+
+
+def _copies(case: _Case) -> int:
+    """Return how often at most a pixel appears in its padded image, counted generously."""
+    if case.mode == "zeros":
+        return 1
+    return math.prod(1 + before + after for before, after in case.window.padding)
+
+
+def _computed(op: str, compute: Callable[..., Array], operands: list[Array], terms: int) -> Array:
+    """Call `compute` in the right type and return its result in the right type.
+
+    Args:
+        op: the operation, for messages.
+        compute: takes the operands and `exact`.
+        operands: of any supported type; the first two are multiplied, a third is added.
+        terms: how many products a sum has at most.
+
+    Integers are computed exactly. Where no partial sum can exceed 2⁵³, doubles hold all of them, and
+    the BLAS is fast; else int64. Where int64 could overflow, that is said: nothing wraps.
+    """
+    working, result = dtypes(op, *operands)
+    if not is_integer(*operands):
+        floats = [a.astype(working, copy=False) for a in operands]
+        return compute(*floats, exact=False).astype(result, copy=False)
+    bound = terms * _largest(operands[0]) * _largest(operands[1])
+    bound += sum(_largest(a) for a in operands[2:])
+    if bound < 2**53:
+        return compute(*(a.astype(np.float64) for a in operands), exact=True).astype(np.int64)
+    if bound >= 2**63:
+        shapes = " and ".join(f"{a.dtype} {a.shape} up to {_largest(a)}" for a in operands[:2])
+        raise OverflowError(
+            f"{op}: a sum of {terms} products of {shapes} may exceed int64; use float64, which rounds, or scale down"
+        )
+    return compute(*(a.astype(np.int64) for a in operands), exact=True)
+
+
+def _largest(a: Array) -> int:
+    """Return the largest absolute value of integers, as a Python number that can't overflow."""
+    return max(abs(int(a.max())), abs(int(a.min()))) if a.size else 0
