@@ -11,6 +11,8 @@ from types import ModuleType
 
 import pytest
 
+collect_ignore = ["ndimage_shim.py"]  # a plugin for SciPy's own tests, not for ours
+
 
 def peer(name: str) -> ModuleType:
     """Return another library's module, or skip the test (the whole file, where it is asked for there).
@@ -30,7 +32,9 @@ def peer(name: str) -> ModuleType:
     except ImportError as error:
         if os.environ.get("DEEPCONV_REQUIRE_PEERS") == "1":
             raise
-        pytest.skip(f"peer {name} is not installed ({error}); pip install -e '.[peers]'", allow_module_level=True)
+        pytest.skip(
+            f"peer {name} is not installed ({error}); pip install -e '.[peers]'", allow_module_level=True
+        )
     if name == "torch":  # one thread: the sums come out the same on every machine, and two runs can share one
         module.set_num_threads(1)
     return module
