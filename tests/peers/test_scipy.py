@@ -82,7 +82,6 @@ def test_the_ndimage_suite_runs_on_ours(tmp_path):
         **os.environ,
         "DEEPCONV_SHIM_COUNTS": str(counts),
         "PYTHONPATH": os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")])),
-        "SCIPY_ARRAY_API": "0",
     }
     plugins = ["-p", "ndimage_shim", "-p", "no:cacheprovider"]
     select = ["--pyargs", "scipy.ndimage.tests.test_filters", "-k", "(convolve or correlate) and not 1d"]
@@ -100,5 +99,6 @@ def test_the_ndimage_suite_runs_on_ours(tmp_path):
     assert passed, report
     assert int(passed[1]) >= 1200, report
     calls = json.loads(counts.read_text())
-    assert calls["ours"] >= 3000, calls
-    assert calls["ours"] >= 0.6 * sum(calls.values()), calls
+    assert calls["ours"] >= 3700, calls
+    kept = sum(calls.values()) - calls["ours"] - calls["number type"]  # complex ones come back in real parts
+    assert kept <= 200, calls
