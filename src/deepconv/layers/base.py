@@ -112,9 +112,8 @@ class Layer:
             ValueError: `dy` has another shape than that output.
         """
         if self._pullback is None:
-            raise RuntimeError(
-                f"{type(self).__name__}.backward: there was no forward to go back through; call forward(x) first"
-            )
+            name = type(self).__name__
+            raise RuntimeError(f"{name}.backward: there was no forward to go back to; call forward(x) first")
         dx, gradients = self._pullback(dy)
         for parameter, gradient in gradients.items():
             parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
@@ -167,7 +166,7 @@ class Layer:
         Raises:
             RuntimeError: the layer has no values yet.
         """
-        return {name: value.value.copy() for name, value in self._values().items()}
+        return {name: value.value.copy() for name, value in self.values().items()}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take the parameters and buffers from `state`, dtypes included; all of them or, on an error, none.
@@ -178,7 +177,7 @@ class Layer:
         Raises:
             ValueError: a name is missing or unknown, or a shape or dtype doesn't fit.
         """
-        name, values = type(self).__name__, self._values()
+        name, values = type(self).__name__, self.values()
         arrays = {key: as_array(f"{name}.load_state", key, value) for key, value in state.items()}
         if arrays.keys() != values.keys():
             lacks, extra = sorted(values.keys() - arrays.keys()), sorted(arrays.keys() - values.keys())
@@ -194,7 +193,8 @@ class Layer:
         for key, array in arrays.items():
             values[key].data = array.copy()
 
-    def _values(self) -> dict[str, Parameter | Buffer]:
+    def values(self) -> dict[str, Parameter | Buffer]:
+        """Return parameters and buffers together, by their dotted names."""
         return {**self.parameters(), **self.buffers()}
 
     # -- first values ---------------------------------------------------------------------------
@@ -219,14 +219,30 @@ class Layer:
             The layer itself. If the shape can't work, the error leaves the layer as it was.
         """
         shapes = _shapes(type(self).__name__, input_shape)
+        inputs = [np.zeros((0, *shape), dtype) for shape in shapes]
+        return self.initialize_like(*inputs, seed=seed, dtype=dtype)
+
+    def initialize_like(
+        self, *inputs: Any, seed: int | np.random.Generator | None = 0, dtype: DTypeLike = np.float32
+    ) -> Self:
+        """Do what `initialize` does, from inputs instead of their shapes.
+
+        Args:
+            inputs: the layer's inputs; only their shapes matter.
+            seed: as for `initialize`.
+            dtype: as for `initialize`.
+
+        Returns:
+            The layer itself.
+        """
         _check_float(f"{type(self).__name__}.initialize", dtype)
-        inputs = tuple(np.zeros((0, *shape), dtype) for shape in shapes)
         with LOCK, starting(self._parts(), np.random.default_rng(seed), np.dtype(dtype)):
-            for value in self._values().values():
+            for value in self.values().values():
                 value.data = None
             for _, layer in self.walk():
                 layer._initialised = False
-            self._start(inputs)
+            self(*inputs)
+            self._initialised = True
         return self
 
     def prepare(self, *inputs: Any) -> tuple[Array, ...]:
@@ -245,22 +261,20 @@ class Layer:
         with LOCK:
             if Start.current is not None:
                 self.infer(*inputs)
+                self.check(*inputs)
                 for value in vars(self).values():
                     if isinstance(value, Parameter | Buffer) and value.data is None:
                         value.initialise(Start.current.generator, Start.current.dtype)
-            elif any(value.data is None for value in self._values().values()):
+            elif not self._complete():
                 with starting(self._parts(), np.random.default_rng(), np.dtype(np.float32)):
-                    self._start(inputs)
-            else:
-                self._initialised = True
+                    self(*inputs)  # each layer inside meets its own input, infers from it and starts
+            self._initialised = Start.current is None or self._complete()
 
-    def _start(self, inputs: tuple[Array, ...]) -> None:
-        """Push the inputs through once, so that each layer inside meets its own input and starts from it."""
-        self(*inputs)
-        self._initialised = True
+    def _complete(self) -> bool:
+        return all(value.data is not None for value in self.values().values())
 
     def _parts(self) -> list[object]:
-        return [*(layer for _, layer in self.walk()), *self._values().values()]
+        return [*(layer for _, layer in self.walk()), *self.values().values()]
 
     # -- copies and files -----------------------------------------------------------------------
 
@@ -272,7 +286,7 @@ class Layer:
         """Return a copy whose parameters and buffers have this dtype, as an array's `astype` does."""
         _check_float(f"{type(self).__name__}.astype", dtype)
         new = self.copy()
-        for value in new._values().values():
+        for value in new.values().values():
             value.data = value.value.astype(dtype)
         return new
 

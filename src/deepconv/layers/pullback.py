@@ -9,7 +9,9 @@ from deepconv.arrays import Array, as_array
 from deepconv.layers.parameter import Buffer, Parameter
 
 Gradients = dict[Parameter, Array]
-Pull = Callable[[Array], tuple[Array | tuple[Array, ...], Gradients]]
+InputGradient = Array | tuple[Array, ...]
+Later = Callable[[], InputGradient]
+Pull = Callable[[Array], tuple[InputGradient | Later, Gradients]]
 
 
 class Pullback:
@@ -22,12 +24,14 @@ class Pullback:
     Args:
         name: the layer's name, for messages.
         y: the output; only its shape and dtype are kept.
-        pull: `pull(dy)` gives the input's gradient (a tuple for several inputs) and the parameters'.
+        pull: `pull(dy)` gives the input's gradient (a tuple for several inputs) and the parameters'. In
+            place of the input's gradient it may give a function that computes it, which is never called
+            where nobody wants that gradient: training doesn't want the first layer's.
         updates: the buffers' new values.
 
     Example:
         >>> import numpy as np
-        >>> y, pullback = np.ones(2), Pullback("Double", np.ones(2), lambda dy: (2 * dy, {}))
+        >>> pullback = Pullback("Double", np.ones(2), lambda dy: (2 * dy, {}))
         >>> pullback([1.0, 3.0])
         (array([2., 6.]), {})
     """
@@ -38,7 +42,7 @@ class Pullback:
         self.updates: dict[Buffer, Array] = dict(updates or {})
         self._name, self._shape, self._dtype, self._pull = name, y.shape, y.dtype, pull
 
-    def __call__(self, dy: Any) -> tuple[Array | tuple[Array, ...], Gradients]:
+    def __call__(self, dy: Any) -> tuple[InputGradient, Gradients]:
         """Return the input's gradient (a tuple for several inputs) and each parameter's.
 
         Gradients are sums over the batch; a parameter's has the parameter's dtype.
@@ -50,6 +54,23 @@ class Pullback:
             TypeError: `dy` isn't an array of numbers.
             ValueError: `dy` has another shape than the output had.
         """
+        later, gradients = self.later(dy)
+        return later(), gradients
+
+    def parameter_gradients(self, dy: Any) -> Gradients:
+        """Return the parameters' gradients alone, at less cost: all that an optimizer needs.
+
+        Args:
+            dy: as for a call.
+        """
+        return self.later(dy)[1]
+
+    def later(self, dy: Any) -> tuple[Later, Gradients]:
+        """Return a function that computes the input's gradient, and the parameters' gradients.
+
+        Args:
+            dy: as for a call.
+        """
         dy = as_array(f"{self._name}.backward", "dy", dy)
         if dy.shape != self._shape:
             raise ValueError(
@@ -57,7 +78,8 @@ class Pullback:
                 f"pass the gradient of the loss with respect to that output"
             )
         dx, gradients = self._pull(dy.astype(self._dtype) if dy.dtype.kind in "biu" else dy)
-        return dx, {p: g.astype(p.value.dtype, copy=False) for p, g in gradients.items()}
+        later = dx if callable(dx) else lambda: dx
+        return later, {p: g.astype(p.value.dtype, copy=False) for p, g in gradients.items()}
 
     def commit(self) -> None:
         """Store `updates` in their buffers, as a training step does."""
