@@ -1,0 +1,174 @@
+"""Every algorithm, in every pass, against the definition; and which one ran."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from deepconv import reference
+from deepconv.engine.choice import TABLE, choose
+from deepconv.engine.problem import PASSES, Problem
+from tests.cases import CASES, geometries
+from tests.conftest import examples
+
+ALGORITHMS = [(which, algorithm.name) for which in PASSES for algorithm in TABLE[which]]
+
+
+def problem_of(case, which, dtype=np.float64, **more):
+    image, window = case.x_shape[2:], case.window
+    if case.mode != "zeros":  # the operators pad beforehand
+        image, window = window.padded_size(image), window.without_padding()
+    channels, filters = case.x_shape[1], case.weight_shape[0]
+    return Problem(which, case.x_shape[0], channels, filters, image, window, case.groups, np.dtype(dtype), **more)
+
+
+def truth(problem, x, w, dy):
+    if problem.which == "forward":
+        return reference.conv_by_taps(x, w, problem.window, problem.groups)
+    if problem.which == "input_grad":
+        return reference.conv_input_grad_by_taps(dy, w, problem.x_shape, problem.window, problem.groups)
+    return reference.conv_weight_grad_by_taps(dy, x, problem.weight_shape, problem.window, problem.groups)
+
+
+def operands(plan, x, w, dy, bias=None):
+    if plan.problem.which == "forward":
+        return x, plan.prepare(w), bias
+    return (dy, plan.prepare(w)) if plan.problem.which == "input_grad" else (dy, x)
+
+
+def served(case, which, name, dtype=np.float64, **more):
+    """Return the plan, or None where the algorithm says why not."""
+    problem = problem_of(case, which, dtype, **more)
+    (algorithm,) = (a for a in TABLE[which] if a.name == name)
+    if algorithm.refuses(problem) is not None:
+        return None
+    plan = choose(problem, name)
+    assert plan.algorithm is algorithm
+    return plan
+
+
+def check(case, which, name, dtype=np.float64, tolerance=1e-12):
+    plan = served(case, which, name, dtype)
+    if plan is None:
+        return False
+    rng = np.random.default_rng(7)
+    x, w, dy = (rng.standard_normal(s) for s in (plan.problem.x_shape, case.weight_shape, case.y_shape))
+    got = plan.run(*operands(plan, *(a.astype(dtype) for a in (x, w, dy))))
+    assert got.dtype == dtype
+    np.testing.assert_allclose(got, truth(plan.problem, x, w, dy), rtol=tolerance, atol=tolerance * 10)
+    return True
+
+
+@pytest.mark.parametrize(("which", "name"), ALGORITHMS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_named_cases(which, name, dtype):
+    tolerance = 1e-12 if dtype == np.float64 else 2e-5
+    served_cases = [case.name for case in CASES if check(case, which, name, dtype, tolerance)]
+    least = {"pointwise": 4, "depthwise": 6, "matmul": len(CASES), "taps": len(CASES)}[name]
+    assert len(served_cases) >= least, served_cases  # a refusal must not pass for a success
+
+
+@settings(max_examples=examples(60, full=2000))
+@given(case=geometries())
+def test_drawn_cases(case):
+    ran = {name for which, name in ALGORITHMS if check(case, which, name)}
+    assert ran >= {"matmul", "taps"}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("plain", "matmul"),
+        ("pointwise", "pointwise"),
+        ("pointwise_strided", "pointwise"),
+        ("pointwise_padded", "matmul"),
+        ("depthwise_twofold", "depthwise"),
+        ("grouped", "matmul"),
+    ],
+)
+def test_the_table_chooses(name, expected):
+    (case,) = (c for c in CASES if c.name == name)
+    assert {choose(problem_of(case, which)).algorithm.name for which in PASSES} == {expected}
+
+
+@pytest.mark.parametrize("which", PASSES)
+@pytest.mark.parametrize("name", ["matmul", "depthwise", "taps"])
+def test_parts_of_the_batch_give_the_same(which, name):
+    """A workspace for one, two or all of the images; the limit is kept where it can be."""
+    (case,) = (c for c in CASES if c.name == ("long_batch_depthwise" if name == "depthwise" else "long_batch"))
+    whole = served(case, which, name)
+    x, w, dy = case.arrays()
+    expected = truth(whole.problem, x, w, dy)
+    for share in (1, 2, 5):
+        limit = whole.workspace * share // 11
+        plan = served(case, which, name, workspace_limit=limit)
+        if name == "depthwise":
+            assert plan is None  # it takes the whole batch or says why not
+            continue
+        np.testing.assert_allclose(plan.run(*operands(plan, x, w, dy)), expected, rtol=1e-12, atol=1e-11)
+        assert name == "taps" or plan.workspace <= limit
+
+
+def test_no_workspace_ends_in_the_plainest():
+    (case,) = (c for c in CASES if c.name == "plain")
+    plan = choose(problem_of(case, "forward", workspace_limit=0))
+    assert plan.algorithm.name == "taps"
+    reasons = dict(plan.refusals)
+    assert reasons["pointwise"] == "the kernel has 6 cells, not one"
+    assert "workspace limit is 0" in reasons["matmul"]
+
+
+def test_memory_stays_within_what_the_plan_says():
+    """tracemalloc sees NumPy's arrays: operands and result aside, the peak is the plan's workspace."""
+    import tracemalloc
+
+    from tests.cases import Case
+
+    case = Case("memory", (6, 8, 40, 37), (16, 8, 3, 3), {"padding": 1})
+    x, w, dy = case.arrays(np.float32)
+    for which, name in ALGORITHMS:
+        plan = served(case, which, name, np.float32, workspace_limit=3_000_000)
+        if plan is None:
+            continue
+        arguments = operands(plan, x, w, dy)
+        tracemalloc.start()
+        result = plan.run(*arguments)
+        peak = tracemalloc.get_traced_memory()[1] - result.nbytes
+        tracemalloc.stop()
+        assert peak <= plan.workspace * 1.02 + 20_000, (which, name, peak, plan.workspace)
+
+
+@pytest.mark.parametrize(("which", "name"), ALGORITHMS)
+def test_strange_memory_layouts(which, name):
+    """Negative strides, Fortran order and every second pixel give what contiguous copies give."""
+    from tests.cases import Case
+
+    words = {"groups": 4} if name == "depthwise" else {}
+    kernel = (1, 1) if name == "pointwise" else (3, 2)
+    case = Case("layout", (3, 4, 6, 5), (4, 1 if words else 4, *kernel), words)
+    plan = served(case, which, name)
+    x, w, dy = case.arrays()
+    expected = plan.run(*operands(plan, x, w, dy))
+    odd = [
+        lambda a: np.asfortranarray(a),
+        lambda a: np.ascontiguousarray(a[:, :, ::-1])[:, :, ::-1],
+        lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+        lambda a: np.ascontiguousarray(a.swapaxes(0, -1)).swapaxes(0, -1),
+    ]
+    for make in odd:
+        a, b, c = make(x), make(w), make(dy)
+        np.testing.assert_allclose(plan.run(*operands(plan, a, b, c)), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("which", "name"), ALGORITHMS)
+def test_operands_are_left_alone(which, name):
+    for case in CASES[:30]:
+        plan = served(case, which, name)
+        if plan is None:
+            continue
+        rng = np.random.default_rng(1)
+        arrays = [rng.standard_normal(s) for s in (plan.problem.x_shape, case.weight_shape, case.y_shape)]
+        before = [a.copy() for a in arrays]
+        result = plan.run(*operands(plan, *arrays))
+        result[...] = 0
+        for array, was in zip(arrays, before, strict=True):
+            np.testing.assert_array_equal(array, was)

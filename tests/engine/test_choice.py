@@ -1,0 +1,105 @@
+"""The choice says what it did and why not otherwise; what can't be had is refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+import deepconv as dc
+from deepconv.engine.choice import TABLE, choose
+from deepconv.engine.problem import PASSES, Problem
+from deepconv.geometry import window
+
+
+def problem(which="forward", kernel=3):
+    return Problem(which, 2, 4, 6, (9, 8), window("conv", (9, 8), kernel), 1, np.dtype("f4"))
+
+
+def test_each_table_ends_in_one_that_refuses_nothing():
+    for which in PASSES:
+        assert TABLE[which][-1].refuses(problem(which)) is None
+        assert TABLE[which][-1].name == "taps"
+
+
+def test_unknown_names_are_refused_with_those_known():
+    with pytest.raises(ValueError, match="algorithm='winograd' is not known for forward; use 'auto', 'pointwise'"):
+        choose(problem(), "winograd")
+    with pytest.raises(ValueError, match="algorithm='pointwise' can't compute this weight_grad.*9 cells"):
+        choose(problem("weight_grad"), "pointwise")
+
+
+def test_a_named_algorithm_never_gives_way():
+    x = np.random.default_rng(0).standard_normal((1, 3, 6, 5))
+    w = np.random.default_rng(1).standard_normal((2, 3, 3, 3))
+    with pytest.raises(ValueError, match="algorithm='depthwise' can't compute this forward"):
+        dc.conv(x, w, algorithm="depthwise")
+    with pytest.raises(ValueError, match="'depthwise'"):
+        dc.conv_input_grad(np.zeros((1, 2, 4, 3)), w, x.shape, algorithm="depthwise")
+    with pytest.raises(ValueError, match="'pointwise'"):
+        dc.conv_weight_grad(np.zeros((1, 2, 4, 3)), x, w.shape, algorithm="pointwise")
+
+
+def test_explain_tells_all():
+    told = dc.explain((8, 64, 56, 56), (128, 64, 3, 3), stride=2, padding=1)
+    assert told.output_shape == (8, 128, 28, 28)
+    assert told.parameters == 128 * 64 * 9 + 128
+    assert told.flops == 2 * 8 * 128 * 28 * 28 * 64 * 9
+    assert told.operand_bytes == 4 * (8 * 64 * 56 * 56 + told.parameters + 8 * 128 * 28 * 28)
+    assert [p.which for p in told.passes] == list(PASSES)
+    for one in told.passes:
+        assert {one.algorithm, *one.not_chosen} == {a.name for a in TABLE[one.which]}
+        assert one.workspace_bytes <= told.workspace_limit
+    text = str(told)
+    for words in ("floor((56 + 1 + 1 - 1*(3 - 1) - 1) / 2) + 1 = 28", "not pointwise: the kernel has 9 cells",
+                  "73,856", "924,844,032"):  # fmt: skip
+        assert words in text
+    assert json.loads(json.dumps(told.to_dict()))["output_shape"] == [8, 128, 28, 28]
+
+
+def test_explain_says_what_conv_does(monkeypatch):
+    """The algorithm that explain names is the one that runs."""
+    ran = []
+    for which in PASSES:
+        for algorithm in TABLE[which]:
+            real = algorithm.passes[which]
+            monkeypatch.setitem(
+                algorithm.passes, which, lambda *a, n=algorithm.name, f=real: ran.append(n) or f(*a)
+            )
+    rng = np.random.default_rng(0)
+    for shape, words in [((4, 3, 3, 3), {}), ((4, 3, 1, 1), {}), ((3, 1, 3, 3), {"groups": 3})]:
+        x, w = rng.standard_normal((2, 3, 7, 6)), rng.standard_normal(shape)
+        y = dc.conv(x, w, **words)
+        dc.conv_input_grad(y, w, x.shape, **words)
+        dc.conv_weight_grad(y, x, w.shape, **words)
+        assert ran == [p.algorithm for p in dc.explain(x.shape, w.shape, **words).passes]
+        ran.clear()
+
+
+def test_the_workspace_limit_is_the_persons():
+    before = dc.get_workspace_limit()
+    try:
+        dc.set_workspace_limit(1000)
+        assert dc.explain((2, 3, 9, 9), (4, 3, 3, 3)).passes[0].algorithm == "taps"
+    finally:
+        dc.set_workspace_limit(before)
+    assert dc.explain((2, 3, 9, 9), (4, 3, 3, 3)).passes[0].algorithm == "matmul"
+    with pytest.raises(ValueError, match="bytes=-1 must be at least 0"):
+        dc.set_workspace_limit(-1)
+    with pytest.raises(TypeError, match=r"bytes=1\.5 is not a whole number"):
+        dc.set_workspace_limit(1.5)
+
+
+def test_threads_govern_the_blas():
+    from threadpoolctl import threadpool_info
+
+    before = dc.get_threads()
+    try:
+        dc.set_threads(1)
+        assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
+        assert dc.get_threads() == 1
+    finally:
+        dc.set_threads(before)
+    with pytest.raises(ValueError, match="n=0 must be at least 1"):
+        dc.set_threads(0)
+    with pytest.raises(TypeError, match="n='2' is not a whole number"):
+        dc.set_threads("2")
