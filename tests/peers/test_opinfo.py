@@ -306,20 +306,20 @@ COUNTS = {
     "log_softmax:with_dtype": (7, 0),
 }
 
-# Of a group as large as this the everyday run takes every eleventh sample: eleven divides none of the
+# Of a group as large as this the everyday run takes every seventh sample: seven divides none of the
 # counts the groups are products of, so that every setting of every argument still comes up.
-LARGE, STEP = 200, 11
+LARGE, STEP = 200, 7
 
-# What PyTorch refuses and we compute on purpose: (operator, what PyTorch says, why we don't refuse).
+# What PyTorch refuses and we compute on purpose: (operator, what tells the sample, why we don't refuse).
 DELIBERATE = [
-    ("nn.functional.conv1d", "should be the same", "number types promote as in NumPy"),
-    ("nn.functional.conv2d", "should be the same", "number types promote as in NumPy"),
-    ("nn.functional.conv3d", "should be the same", "number types promote as in NumPy"),
-    ("nn.functional.conv3d", "padding='same' is not supported for strided", "ceil(size/stride) outputs"),
+    ("nn.functional.conv1d", "int64(1, 1, 4)", "whole-number pictures; types promote as in NumPy"),
+    ("nn.functional.conv2d", "int64(2, 4, 4)", "whole-number pictures; types promote as in NumPy"),
+    ("nn.functional.conv3d", "int64(1, 1, 4, 4, 4)", "whole-number pictures; types promote as in NumPy"),
+    ("nn.functional.conv3d", "stride=2, padding='same'", "a strided 'same' has ceil(size/stride) outputs"),
 ]
 
-# Samples we refuse or answer otherwise on purpose: (operator, shape of x, why).
-EXCEPTED = []
+# Samples we refuse or answer otherwise on purpose: (operator, number of the sample, why).
+EXCEPTED: list[tuple[str, int, str]] = []
 
 
 @pytest.fixture(scope="module")
@@ -384,37 +384,44 @@ def describe(sample):
     return ", ".join(words)
 
 
-@pytest.mark.parametrize("every", ["slice", pytest.param("all", marks=pytest.mark.full)])
-@pytest.mark.parametrize("name", ADAPTERS)
-def test_every_sample_and_its_gradients(op_db, name, every, rng):
-    op, adapter = op_db[name], ADAPTERS[name]
+def wrong_samples(op, name, step, rng):
+    """Return how many samples there are, and a line for each that differs from PyTorch."""
     torch.manual_seed(0)
     samples = list(op.sample_inputs("cpu", torch.float64, requires_grad=False))
-    assert len(samples) >= COUNTS[name][0]
-    if every == "all" and len(samples) < LARGE:
-        pytest.skip("the everyday run takes all of them")
-    step = STEP if every == "slice" and len(samples) >= LARGE else 1
     wrong = []
     for number, sample in itertools.islice(enumerate(samples), 0, None, step):
-        if any(name == o and tuple(sample.input.shape) == shape for o, shape, _ in EXCEPTED):
+        if any(name == o and number == n for o, n, _ in EXCEPTED):
             continue
         try:
-            compare(op, adapter, sample, rng)
+            compare(op, ADAPTERS[name], sample, rng)
         except Exception as error:  # noqa: BLE001  (whatever it is, all samples are reported together)
-            wrong.append(
-                f"sample {number} ({describe(sample)}): {type(error).__name__}: {str(error).strip()[:400]}"
-            )
-    assert not wrong, f"{len(wrong)} wrong of {len(samples)}:\n" + "\n".join(wrong[:8])
+            said = f"{type(error).__name__}: {str(error).strip()[:400]}"
+            wrong.append(f"sample {number} ({describe(sample)}): {said}")
+    return len(samples), wrong
 
 
-@pytest.mark.parametrize("name", [n for n, (_, refusals) in COUNTS.items() if refusals])
-def test_every_refusal(op_db, name):
-    refusals = list(op_db[name].error_inputs("cpu"))
-    assert len(refusals) >= COUNTS[name][1]
-    deliberate = {said: why for op, said, why in DELIBERATE if op == name}
+EVERYDAY = [(name, STEP if count >= LARGE else 1) for name, (count, _) in COUNTS.items()]
+EXHAUSTIVE = [pytest.param(name, 1, marks=pytest.mark.full) for name, step in EVERYDAY if step > 1]
+
+
+@pytest.mark.parametrize(("name", "step"), EVERYDAY + EXHAUSTIVE)
+def test_every_sample_and_its_gradients(op_db, name, step, rng):
+    count, wrong = wrong_samples(op_db[name], name, step, rng)
+    assert count >= COUNTS[name][0]
+    assert not wrong, f"{len(wrong)} wrong of {count}:\n" + "\n".join(wrong[:8])
+
+
+def test_a_gradient_wrong_by_a_thousandth_is_noticed(op_db, rng, monkeypatch):
+    right = dc.conv_weight_grad
+    monkeypatch.setattr(dc, "conv_weight_grad", lambda *a, **k: right(*a, **k) * 1.001)
+    count, wrong = wrong_samples(op_db["nn.functional.conv2d"], "nn.functional.conv2d", 1, rng)
+    assert len(wrong) == count >= 30
+
+
+def accepted_refusals(op, name):
+    """Return what PyTorch refuses and we compute, and which entries of DELIBERATE that used."""
     accepted, used = [], set()
-    for refusal in refusals:
-        said = str(refusal.error_regex)
+    for refusal in op.error_inputs("cpu"):
         try:
             call_adapter(ADAPTERS[name], refusal.sample_input)
         except (ValueError, TypeError) as error:
@@ -422,9 +429,23 @@ def test_every_refusal(op_db, name):
             if not named or not hasattr(dc, named[1]):  # NumPy's own complaint from the depths is no refusal
                 accepted.append(f"{describe(refusal.sample_input)}: not our message: {error!r}")
             continue
-        extension = next((d for d in deliberate if d in said), None)
+        sample = describe(refusal.sample_input)
+        extension = next((entry for entry in DELIBERATE if entry[0] == name and entry[1] in sample), None)
         used.add(extension)
         if extension is None:
-            accepted.append(f"{describe(refusal.sample_input)}: PyTorch says {said!r}")
-    assert not accepted, f"{len(accepted)} accepted of {len(refusals)}:\n" + "\n".join(accepted)
-    assert used >= deliberate.keys(), "DELIBERATE names what we refuse now"
+            accepted.append(f"{sample}: PyTorch says {str(refusal.error_regex)!r}")
+    return accepted, used - {None}
+
+
+@pytest.mark.parametrize("name", [n for n, (_, refusals) in COUNTS.items() if refusals])
+def test_every_refusal(op_db, name):
+    assert len(list(op_db[name].error_inputs("cpu"))) >= COUNTS[name][1]
+    accepted, used = accepted_refusals(op_db[name], name)
+    assert not accepted, f"{len(accepted)} accepted:\n" + "\n".join(accepted)
+    assert used == {entry for entry in DELIBERATE if entry[0] == name}, "DELIBERATE names what we refuse now"
+
+
+def test_accepting_everything_is_noticed(op_db, monkeypatch):
+    monkeypatch.setattr(dc, "conv", lambda x, weight, bias, **words: x)
+    accepted, _ = accepted_refusals(op_db["nn.functional.conv2d"], "nn.functional.conv2d")
+    assert len(accepted) >= 9

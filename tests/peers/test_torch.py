@@ -147,7 +147,8 @@ def test_lp_pool(rng, rank, p):
     x = rng.uniform(0.1, 2, (2, 3, *(17, 11, 6)[:rank]))  # PyTorch raises signed numbers to odd powers
     kernel, stride = (3, 4, 2)[:rank], (2, 3, 1)[:rank]
     xt = tensor(x)
-    expected = getattr(F, f"lp_pool{rank}d")(xt, p, kernel, stride)
+    theirs = (kernel[0], stride[0]) if rank == 1 else (kernel, stride)
+    expected = getattr(F, f"lp_pool{rank}d")(xt, p, *theirs)
     np.testing.assert_allclose(dc.lp_pool(x, kernel, p=p, stride=stride), expected.detach().numpy(), **CLOSE)
     dy = rng.standard_normal(tuple(expected.shape))
     expected.backward(torch.from_numpy(dy))
