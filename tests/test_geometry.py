@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepconv.geometry import WORDS, PADDING_MODES, PADDING_NAMES, check_groups, per_axis, split_batch, window
+from deepconv.geometry import PADDING_MODES, PADDING_NAMES, WORDS, check_groups, per_axis, split_batch, window
 
 
 @given(
@@ -18,7 +18,9 @@ def test_output_size_counts_the_places_where_the_window_fits(n, k, s, d, b, a):
         with pytest.raises(ValueError, match="larger than the padded image"):
             window("conv", (n,), k, stride=s, padding=[(b, a)], dilation=d)
     else:
-        assert window("conv", (n,), k, stride=s, padding=[(b, a)], dilation=d).output_size((n,)) == (len(places),)
+        assert window("conv", (n,), k, stride=s, padding=[(b, a)], dilation=d).output_size((n,)) == (
+            len(places),
+        )
 
 
 @given(n=st.integers(1, 30), k=st.integers(1, 6), s=st.integers(1, 5), d=st.integers(1, 4))
@@ -46,7 +48,10 @@ def test_causal_sees_nothing_after_itself():
 
 def test_formula_reads_as_written():
     text = window("conv", (7, 8), (3, 2), stride=2, padding=[(1, 1), (0, 1)]).formula((7, 8))
-    assert text == "floor((7 + 1 + 1 - 1*(3 - 1) - 1) / 2) + 1 = 4 by floor((8 + 0 + 1 - 1*(2 - 1) - 1) / 2) + 1 = 4"
+    assert (
+        text
+        == "floor((7 + 1 + 1 - 1*(3 - 1) - 1) / 2) + 1 = 4 by floor((8 + 0 + 1 - 1*(2 - 1) - 1) / 2) + 1 = 4"
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,7 +85,9 @@ def test_numbers_come_in_every_form(stride):
 
 
 def test_groups():
-    message = r"conv: groups=3 does not divide in_channels=8 \(x has shape \(2, 8, 5, 5\)\); use 1, 2, 4 or 8$"
+    message = (
+        r"conv: groups=3 does not divide in_channels=8 \(x has shape \(2, 8, 5, 5\)\); use 1, 2, 4 or 8$"
+    )
     with pytest.raises(ValueError, match=message):
         check_groups("conv", 3, in_channels=(8, "x has shape (2, 8, 5, 5)"))
     with pytest.raises(ValueError, match="groups=0 must be at least 1"):

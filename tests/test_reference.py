@@ -42,10 +42,12 @@ def check_oracle(case):
     rest = (case.window, case.groups, case.mode)
     np.testing.assert_array_equal(reference.conv_by_taps(x, w, *rest), reference.conv(x, w, *rest))
     np.testing.assert_array_equal(
-        reference.conv_input_grad_by_taps(dy, w, x.shape, *rest), reference.conv_input_grad(dy, w, x.shape, *rest)
+        reference.conv_input_grad_by_taps(dy, w, x.shape, *rest),
+        reference.conv_input_grad(dy, w, x.shape, *rest),
     )
     np.testing.assert_array_equal(
-        reference.conv_weight_grad_by_taps(dy, x, w.shape, *rest), reference.conv_weight_grad(dy, x, w.shape, *rest)
+        reference.conv_weight_grad_by_taps(dy, x, w.shape, *rest),
+        reference.conv_weight_grad(dy, x, w.shape, *rest),
     )
 
 

@@ -153,9 +153,7 @@ class Window:
             (4, 4)
         """
         sizes = []
-        for n, span, stride, (before, after) in zip(
-            image, self.span, self.stride, self.padding, strict=True
-        ):
+        for n, span, stride, (before, after) in zip(image, self.span, self.stride, self.padding, strict=True):
             room = n + before + after - span
             steps = -(-room // stride) if self.ceil_mode else room // stride
             if self.ceil_mode and steps * stride >= n + before:
@@ -184,9 +182,7 @@ class Window:
         return Window(self.kernel, self.stride, ((0, 0),) * self.rank, self.dilation, self.ceil_mode)
 
 
-def _named_padding(
-    name: str, image: Sequence[int], span: Sequence[int], stride: Sequence[int]
-) -> Pairs:
+def _named_padding(name: str, image: Sequence[int], span: Sequence[int], stride: Sequence[int]) -> Pairs:
     """Return the pairs that a padding's name stands for."""
     if name == "valid":
         return ((0, 0),) * len(span)
@@ -238,7 +234,9 @@ def padding_pairs(op: str, value: Padding, rank: int, *, minimum: int | None = 0
         one = _whole(item)
         both = (one, one) if one is not None else tuple(map(_whole, item))  # type: ignore[call-overload]
         if len(both) != 2 or None in both:
-            raise TypeError(f"{op}: padding={value!r}: {item!r} is neither a number nor a (before, after) pair")
+            raise TypeError(
+                f"{op}: padding={value!r}: {item!r} is neither a number nor a (before, after) pair"
+            )
         if minimum is not None and min(both) < minimum:
             raise ValueError(f"{op}: padding={value!r} must be at least {minimum} on every side")
         pairs.append(both)

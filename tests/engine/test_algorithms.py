@@ -18,7 +18,9 @@ def problem_of(case, which, dtype=np.float64, **more):
     if case.mode != "zeros":  # the operators pad beforehand
         image, window = window.padded_size(image), window.without_padding()
     channels, filters = case.x_shape[1], case.weight_shape[0]
-    return Problem(which, case.x_shape[0], channels, filters, image, window, case.groups, np.dtype(dtype), **more)
+    return Problem(
+        which, case.x_shape[0], channels, filters, image, window, case.groups, np.dtype(dtype), **more
+    )
 
 
 def truth(problem, x, w, dy):
@@ -94,7 +96,9 @@ def test_the_table_chooses(name, expected):
 @pytest.mark.parametrize("name", ["matmul", "depthwise", "taps"])
 def test_parts_of_the_batch_give_the_same(which, name):
     """A workspace for one, two or all of the images; the limit is kept where it can be."""
-    (case,) = (c for c in CASES if c.name == ("long_batch_depthwise" if name == "depthwise" else "long_batch"))
+    (case,) = (
+        c for c in CASES if c.name == ("long_batch_depthwise" if name == "depthwise" else "long_batch")
+    )
     whole = served(case, which, name)
     x, w, dy = case.arrays()
     expected = truth(whole.problem, x, w, dy)

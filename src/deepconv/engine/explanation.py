@@ -66,19 +66,16 @@ class Explanation:
         lines = [
             f"input       {_shape(self.x_shape)} {self.dtype}",
             f"weight      {_shape(self.weight_shape)}",
-            f"output      {_shape(self.output_shape)}, each axis floor((size + before + after - "
-            "dilation*(kernel - 1) - 1) / stride) + 1:",
+            f"output      {_shape(self.output_shape)}",
+            "            each axis floor((size + before + after - dilation*(kernel - 1) - 1) / stride) + 1:",
             f"            {self.formula}",
             f"parameters  {self.parameters:,}",
             f"FLOPs       {self.flops:,} forward, by the definition; each gradient as many",
-            f"bytes       {self.operand_bytes:,} read and written at least "
-            f"({self.flops_per_byte:.1f} FLOPs a byte)",
+            f"bytes       {self.operand_bytes:,} read and written at least: {self.flops_per_byte:.1f} FLOPs each",
             f"threads     {self.threads}; workspace limit {self.workspace_limit:,} bytes",
         ]
         for report in self.passes:
-            lines.append(
-                f"{report.which:<12}{report.algorithm} (workspace {report.workspace_bytes:,} bytes)"
-            )
+            lines.append(f"{report.which:<12}{report.algorithm} (workspace {report.workspace_bytes:,} bytes)")
             lines += [f"            not {name}: {why}" for name, why in report.not_chosen.items()]
         return "\n".join(lines)
 

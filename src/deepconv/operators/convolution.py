@@ -250,7 +250,8 @@ def explain(
         >>> print(explain((8, 64, 56, 56), (128, 64, 3, 3), stride=2, padding=1))  # doctest: +ELLIPSIS
         input       8 x 64 x 56 x 56 float32
         weight      128 x 64 x 3 x 3
-        output      8 x 128 x 28 x 28, each axis floor((size + before + after - dilation*(kernel - 1)...
+        output      8 x 128 x 28 x 28
+                    each axis floor((size + before + after - dilation*(kernel - 1) - 1) / stride) + 1:
                     floor((56 + 1 + 1 - 1*(3 - 1) - 1) / 2) + 1 = 28 by floor((56 + 1 + 1 - 1*(3 - 1) ...
         parameters  73,856
         FLOPs       924,844,032 forward, by the definition; each gradient as many
@@ -311,7 +312,9 @@ def _case(
         wanted = weight_shape[1] * groups
         raise ValueError(channels_message(op, x_shape, weight_shape, wanted, rank))
     if channels == 0 or filters == 0:
-        raise ValueError(f"{op}: there are no channels (x has shape {x_shape}, weight {weight_shape}); use at least one")
+        raise ValueError(
+            f"{op}: there are no channels (x has shape {x_shape}, weight {weight_shape}); use at least one"
+        )
     window = geometry.window(op, image, kernel, stride=stride, padding=padding, dilation=dilation)
     check_mode(op, image, window.padding, padding_mode, "padding_mode")
     batched = len(x_shape) == rank + 2
@@ -361,11 +364,14 @@ def channels_message(
         rank: the number of spatial axes.
 
     Example:
-        >>> print(channels_message("conv", (1, 8, 9, 3), (4, 3, 2, 2), 3, 2))
-        conv: x has 8 channels (shape (1, 8, 9, 3)) but weight of shape (4, 3, 2, 2) wants 3; x looks channels-last: use x.transpose(0, 3, 1, 2)
+        >>> print(channels_message("conv", (1, 8, 9, 3), (4, 3, 2, 2), 3, 2))  # doctest: +ELLIPSIS
+        conv: x has 8 channels (shape (1, 8, 9, 3)) but weight ... channels-last: use x.transpose(0, 3, 1, 2)
     """
     axis = len(x_shape) - rank - 1
-    message = f"{op}: x has {x_shape[axis]} channels (shape {x_shape}) but weight of shape {weight_shape} wants {wanted}"
+    message = (
+        f"{op}: x has {x_shape[axis]} channels (shape {x_shape}) "
+        f"but weight of shape {weight_shape} wants {wanted}"
+    )
     if x_shape[-1] == wanted:
         order = (*range(axis), len(x_shape) - 1, *range(axis, len(x_shape) - 1))
         return f"{message}; x looks channels-last: use x.transpose{order}"

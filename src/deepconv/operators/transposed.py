@@ -17,7 +17,12 @@ from deepconv import geometry
 from deepconv.arrays import Array, as_array
 from deepconv.geometry import Padding, Pairs, Sizes
 from deepconv.operators.convolution import (
-    channels_message, check_ranks, conv, conv_bias_grad, conv_input_grad, conv_weight_grad,
+    channels_message,
+    check_ranks,
+    conv,
+    conv_bias_grad,
+    conv_input_grad,
+    conv_weight_grad,
 )  # fmt: skip
 
 
@@ -105,8 +110,9 @@ def conv_transpose_input_grad(
 
     Example:
         >>> import numpy as np
-        >>> conv_transpose_input_grad(np.arange(5.0).reshape(1, 1, 5), np.array([[[1.0, 10.0, 100.0]]]),
-        ...                           (1, 1, 2), stride=2)
+        >>> conv_transpose_input_grad(
+        ...     np.arange(5.0).reshape(1, 1, 5), np.array([[[1.0, 10.0, 100.0]]]), (1, 1, 2), stride=2
+        ... )
         array([[[210., 432.]]])
     """
     op = "conv_transpose_input_grad"
@@ -143,8 +149,9 @@ def conv_transpose_weight_grad(
 
     Example:
         >>> import numpy as np
-        >>> conv_transpose_weight_grad(np.arange(5.0).reshape(1, 1, 5), np.array([[[1.0, 2.0]]]),
-        ...                            (1, 1, 3), stride=2)
+        >>> conv_transpose_weight_grad(
+        ...     np.arange(5.0).reshape(1, 1, 5), np.array([[[1.0, 2.0]]]), (1, 1, 3), stride=2
+        ... )
         array([[[ 4.,  7., 10.]]])
     """
     op = "conv_transpose_weight_grad"
@@ -152,9 +159,7 @@ def conv_transpose_weight_grad(
     shape = tuple(weight_shape)
     case = _case(op, x.shape, shape, stride, padding, output_padding, dilation, groups)
     dy = case.stamped(op, dy)
-    return conv_weight_grad(
-        x, dy, shape, stride=stride, padding=case.cut, dilation=dilation, groups=groups
-    )
+    return conv_weight_grad(x, dy, shape, stride=stride, padding=case.cut, dilation=dilation, groups=groups)
 
 
 def conv_transpose_bias_grad(dy: Array) -> Array:
@@ -233,14 +238,14 @@ def _case(
     pairs = _cut(op, padding, span, steps, extra)
     full = tuple((n - 1) * s + reach for n, s, reach in zip(image, steps, span, strict=True))
     out = tuple(n - b - a + e for n, (b, a), e in zip(full, pairs, extra, strict=True))
-    if min(out) < 1 or min(image) < 1:
+    cut = tuple((b, max(0, a - e)) for (b, a), e in zip(pairs, extra, strict=True))
+    rest = tuple(max(0, e - a) for (_, a), e in zip(pairs, extra, strict=True))
+    if min(image) < 1 or min(n - r for n, r in zip(out, rest, strict=True)) < 1:
         raise ValueError(
-            f"{op}: the output would be empty, {out} = (size - 1)*stride - before - after + "
+            f"{op}: no stamp would be left in the output, {out} = (size - 1)*stride - before - after + "
             f"dilation*(kernel - 1) + output_padding + 1 (x has shape {x_shape}, kernel {kernel}, stride {steps}, "
             f"padding {pairs}); use less padding"
         )
-    cut = tuple((b, max(0, a - e)) for (b, a), e in zip(pairs, extra, strict=True))
-    rest = tuple(max(0, e - a) for (_, a), e in zip(pairs, extra, strict=True))
     return _Case(x_shape[: -rank - 1], weight_shape[1] * groups, out, cut, rest)
 
 

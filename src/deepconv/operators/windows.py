@@ -121,7 +121,9 @@ def col2im(
 def _check_columns(cols: Array, image: tuple[int, ...], window: Window) -> None:
     """Raise unless `im2col` of such an image can have written `cols`."""
     if cols.ndim not in (2, 3):
-        raise ValueError(f"col2im: cols has shape {cols.shape}; use (N, L, C*k) or (L, C*k), as im2col writes it")
+        raise ValueError(
+            f"col2im: cols has shape {cols.shape}; use (N, L, C*k) or (L, C*k), as im2col writes it"
+        )
     places = math.prod(window.output_size(image))
     if cols.shape[-2] != places:
         raise ValueError(
@@ -147,9 +149,7 @@ def _pairs(op: str, padding: Padding, ndim: int, shape: tuple[int, ...]) -> Pair
     return geometry.padding_pairs(op, padding, rank, minimum=None)
 
 
-def check_mode(
-    op: str, image: Sequence[int], pairs: Pairs, mode: str, argument: str = "mode"
-) -> None:
+def check_mode(op: str, image: Sequence[int], pairs: Pairs, mode: str, argument: str = "mode") -> None:
     """Raise unless padding by `pairs` is defined in `mode` for an image of that size.
 
     Args:

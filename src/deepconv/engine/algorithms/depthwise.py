@@ -7,7 +7,12 @@ import numpy as np
 
 from deepconv.arrays import Array
 from deepconv.engine.algorithms.layout import (
-    batch_last, inside, padded, tap_slices, turned, turned_back,
+    batch_last,
+    inside,
+    padded,
+    tap_slices,
+    turned,
+    turned_back,
 )  # fmt: skip
 from deepconv.engine.problem import Problem
 

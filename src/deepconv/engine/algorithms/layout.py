@@ -49,9 +49,7 @@ def padded(x: Array, window: Window, dtype: np.dtype[np.generic], last: bool) ->
 
 def inside(window: Window, image: tuple[int, ...], last: bool) -> tuple[slice, ...]:
     """Return where the image stands in its turned, padded array."""
-    spatial = tuple(
-        slice(before, before + n) for n, (before, _) in zip(image, window.padding, strict=True)
-    )
+    spatial = tuple(slice(before, before + n) for n, (before, _) in zip(image, window.padding, strict=True))
     return (slice(None), *spatial) if last else (slice(None), slice(None), *spatial)
 
 

@@ -15,7 +15,15 @@ import numpy as np
 
 from deepconv.arrays import Array
 from deepconv.engine.algorithms.layout import (
-    batch_last, chunks, inside, matrix, padded, tap_slices, turned, turned_back, windows,
+    batch_last,
+    chunks,
+    inside,
+    matrix,
+    padded,
+    tap_slices,
+    turned,
+    turned_back,
+    windows,
 )  # fmt: skip
 from deepconv.engine.problem import Problem
 
@@ -51,7 +59,9 @@ def forward(problem: Problem, x: Array, weight: Array, bias: Array | None) -> Ar
     y = np.empty(problem.y_shape, problem.dtype)
     for part in chunks(problem, _bytes_per_image(problem)):
         last = batch_last(problem, part.stop - part.start)
-        seen = windows(padded(x[part], problem.window, problem.dtype, last), problem.window, problem.out, last)
+        seen = windows(
+            padded(x[part], problem.window, problem.dtype, last), problem.window, problem.out, last
+        )
         product = np.matmul(weight, matrix(seen, problem.groups, problem.window.taps))
         target = turned(y[part], last)
         product = product.reshape(target.shape)
@@ -85,7 +95,9 @@ def weight_grad(problem: Problem, dy: Array, x: Array) -> Array:
     dw = np.zeros(shape, problem.dtype)
     for part in chunks(problem, _bytes_per_image(problem)):
         last = batch_last(problem, part.stop - part.start)
-        seen = windows(padded(x[part], problem.window, problem.dtype, last), problem.window, problem.out, last)
+        seen = windows(
+            padded(x[part], problem.window, problem.dtype, last), problem.window, problem.out, last
+        )
         columns = matrix(seen, problem.groups, problem.window.taps)
         dw += np.matmul(matrix(turned(dy[part], last), problem.groups), columns.transpose(0, 2, 1))
     return dw.reshape(problem.weight_shape)
