@@ -27,7 +27,7 @@ _NAMES = {
 
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
-__all__ = [*_HOME]
+__all__ = [*_HOME]  # noqa: PLE0604  (they are strings)
 
 
 def __getattr__(name: str) -> Any:

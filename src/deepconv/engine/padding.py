@@ -11,7 +11,13 @@ _NUMPY = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circu
 
 
 def pad(x: Array, pairs: Pairs, mode: str, value: float = 0) -> Array:
-    """Return `x` with its last `len(pairs)` axes padded, or cut where a number is negative."""
+    """Return `x` with its last `len(pairs)` axes padded, or cut where a number is negative.
+
+    Circular shows what is left after the cut, as PyTorch has it; the other modes show what was there.
+    """
+    if mode == "circular":
+        x = x[_cut(pairs, x.shape)]
+        pairs = tuple((max(0, b), max(0, a)) for b, a in pairs)
     grown = tuple((max(0, b), max(0, a)) for b, a in pairs)
     widths = ((0, 0),) * (x.ndim - len(pairs)) + grown
     options: dict[str, Any] = {"constant_values": value} if mode == "zeros" else {}
@@ -39,6 +45,9 @@ def pad_input_grad(dy: Array, image: tuple[int, ...], pairs: Pairs, mode: str) -
 
 def _folded(dy: Array, n: int, before: int, after: int, mode: str) -> Array:
     """Return the gradient on the first axis: what was copied outwards is added back where it came from."""
+    if mode == "circular" and (before < 0 or after < 0):  # it went round what was left
+        left = _folded(dy, n + min(0, before) + min(0, after), max(0, before), max(0, after), mode)
+        return np.pad(left, [(max(0, -before), max(0, -after))] + [(0, 0)] * (dy.ndim - 1))
     if before < 0 or after < 0:  # what was cut had no influence
         dy = np.pad(dy, [(max(0, -before), max(0, -after))] + [(0, 0)] * (dy.ndim - 1))
         before, after = max(0, before), max(0, after)

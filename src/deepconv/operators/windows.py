@@ -172,9 +172,10 @@ def check_mode(op: str, image: Sequence[int], pairs: Pairs, mode: str, argument:
         known = ", ".join(map(repr, geometry.PADDING_MODES))
         raise ValueError(f"{op}: {argument}={mode!r} is not known; use {known}")
     for n, pair in zip(image, pairs, strict=True):
-        if n + min(0, pair[0]) + min(0, pair[1]) < 0:
+        left = n + min(0, pair[0]) + min(0, pair[1])
+        most = {"zeros": None, "reflect": max(n - 1, 0), "replicate": None if n else 0, "circular": left}[mode]
+        if left < 0:
             raise ValueError(f"{op}: padding={pair} cuts more than the {n} pixels of the axis")
-        most = {"zeros": None, "reflect": max(n - 1, 0), "replicate": None if n else 0, "circular": n}[mode]
         if most is not None and max(pair) > most:
             raise ValueError(
                 f"{op}: {argument}={mode!r} can't pad {n} pixels by {pair}; it shows at most {most} on a side"
