@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from deepconv.files import atomic_write, replace_file
+from deepconv.files import atomic_write, clear_parts, replace_file
 
 
 def test_it_writes_and_replaces(tmp_path):
@@ -72,3 +72,10 @@ def test_a_missing_folder_is_named(tmp_path):
 def test_a_name_of_the_longest_length_works(tmp_path):
     atomic_write(tmp_path / ("é" * 127), b"x")
     assert os.listdir(tmp_path) == ["é" * 127]
+
+
+def test_what_a_killed_process_left_is_cleared_and_nothing_else(tmp_path):
+    for name in ("a[1].bin", ".a[1].bin.0123abcd.part", ".b.bin.0123abcd.part", ".a[1].bin.mine.part"):
+        (tmp_path / name).write_bytes(b"x")
+    clear_parts(tmp_path / "a[1].bin")
+    assert sorted(os.listdir(tmp_path)) == [".a[1].bin.mine.part", ".b.bin.0123abcd.part", "a[1].bin"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["atomic_write", "replace_file"]
+__all__ = ["atomic_write", "clear_parts", "replace_file"]
 
 
 def replace_file(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
@@ -37,7 +38,7 @@ def replace_file(path: str | os.PathLike[str], write: Callable[[BinaryIO], objec
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         raise OSError(f"replace_file: path={os.fspath(path)!r} is not a plain file; name one")
-    part = target.with_name(f".{target.name[:50]}.{secrets.token_hex(4)}.part")
+    part = target.with_name(f"{_stem(target)}{secrets.token_hex(4)}.part")
     try:
         with open(part, "xb") as file:
             write(file)
@@ -69,6 +70,33 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
         ['a']
     """
     replace_file(path, lambda file: file.write(data))
+
+
+def clear_parts(path: str | os.PathLike[str]) -> None:
+    """Remove what killed processes left of their attempts to write `path`.
+
+    Only for a file that nobody else writes at the same time, such as the checkpoint of a run.
+
+    Args:
+        path: the file that they were to replace.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / ".a.0123abcd.part").write_bytes(b"half")
+        ...     clear_parts(Path(folder) / "a")
+        ...     os.listdir(folder)
+        []
+    """
+    target = Path(os.path.realpath(path))
+    for part in target.parent.glob(f"{glob.escape(_stem(target))}{'[0-9a-f]' * 8}.part"):
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def _stem(target: Path) -> str:
+    """Return how the names of its files in the making begin: hidden, and short whatever its own name is."""
+    return f".{target.name[:50]}."
 
 
 def _sync_folder(folder: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from deepconv.arrays import Array
 from deepconv.data.augment import Augment
 from deepconv.data.batches import Batches, BatchSource
+from deepconv.files import clear_parts
 from deepconv.layers.base import Layer
 from deepconv.layers.parameter import Buffer, Parameter
 from deepconv.training.callbacks import Progress, listeners
@@ -157,8 +158,10 @@ class Trainer:
         run = _Run(self, source, check, epochs, augment)
         self.optimizer.reset()
         self.history = History()
-        if resume and self.checkpoint is not None and self.checkpoint.exists():
-            self.history = run.resume(self.checkpoint)
+        if self.checkpoint is not None:
+            clear_parts(self.checkpoint)
+            if resume and self.checkpoint.exists():
+                self.history = run.resume(self.checkpoint)
         run.go()
         return self.history
 
