@@ -107,28 +107,67 @@ def test_conv_transpose(rank, seed):
         np.testing.assert_allclose(dc.conv_transpose_bias_grad(dy), bt.grad.numpy(), **CLOSE)
 
 
-@pytest.mark.parametrize("flag", [False, True])
+def draw_window(rng, rank):
+    """Draw an image and a window over it that PyTorch accepts."""
+    image = tuple(int(n) for n in rng.integers(5, (40, 19, 9)[rank - 1], rank))
+    kernel = tuple(int(k) for k in rng.integers(1, 5, rank))
+    words = {
+        "stride": tuple(int(s) for s in rng.integers(1, 5, rank)),
+        "padding": tuple(int(rng.integers(0, k // 2 + 1)) for k in kernel),
+        "ceil_mode": bool(rng.integers(2)),
+    }
+    return rng.standard_normal((2, 3, *image)), kernel, words
+
+
+POOLINGS = [(rank, seed) for rank in (1, 2, 3) for seed in range(8)]
+POOLINGS += [pytest.param(rank, seed, marks=pytest.mark.full) for rank in (1, 2, 3) for seed in range(8, 200)]
+
+
+@pytest.mark.parametrize(("rank", "seed"), POOLINGS)
+def test_avg_pool(rank, seed):
+    rng = np.random.default_rng([seed, rank])
+    x, kernel, words = draw_window(rng, rank)
+    words["count_include_pad"] = bool(rng.integers(2))
+    if rank > 1 and rng.integers(4) == 0:
+        words["divisor_override"] = int(rng.integers(1, 9))
+    xt = tensor(x)
+    expected = getattr(F, f"avg_pool{rank}d")(xt, kernel, **words)
+    np.testing.assert_allclose(dc.avg_pool(x, kernel, **words), expected.detach().numpy(), **CLOSE)
+    dy = rng.standard_normal(tuple(expected.shape))
+    expected.backward(torch.from_numpy(dy))
+    np.testing.assert_allclose(dc.avg_pool_input_grad(dy, x.shape, kernel, **words), xt.grad.numpy(), **CLOSE)
+
+
+@pytest.mark.parametrize(("rank", "seed"), POOLINGS)
+def test_max_pool(rank, seed):
+    rng = np.random.default_rng([seed, rank])
+    x, kernel, words = draw_window(rng, rank)
+    words["dilation"] = tuple(int(d) for d in rng.integers(1, 3, rank))
+    spans = [d * (k - 1) + 1 for d, k in zip(words["dilation"], kernel, strict=True)]
+    if any(n + 2 * p < s for n, p, s in zip(x.shape[2:], words["padding"], spans, strict=True)):
+        words["dilation"] = 1
+    xt = tensor(x)
+    expected, where = getattr(F, f"max_pool{rank}d")(xt, kernel, **words, return_indices=True)
+    np.testing.assert_array_equal(dc.max_pool(x, kernel, **words), expected.detach().numpy(), strict=True)
+    np.testing.assert_array_equal(dc.max_pool_indices(x, kernel, **words), where.numpy(), strict=True)
+    dy = rng.standard_normal(tuple(expected.shape))
+    expected.backward(torch.from_numpy(dy))
+    np.testing.assert_allclose(dc.max_pool_input_grad(dy, x, kernel, **words), xt.grad.numpy(), **CLOSE)
+
+
+@pytest.mark.parametrize("kind", ["avg", "max"])
 @pytest.mark.parametrize("rank", [1, 2, 3])
-def test_pooling_of_larger_images(rng, rank, flag):
-    image, kernel = (29, 13, 7)[:rank], (5, 3, 2)[:rank]
-    x = rng.standard_normal((2, 3, *image))
-    words = {"stride": (3, 2, 1)[:rank], "padding": (2, 1, 1)[:rank], "ceil_mode": flag}
-    names = (f"max_pool{rank}d", f"avg_pool{rank}d")
-    for name, ours, grad in zip(names, (dc.max_pool, dc.avg_pool), (max_grad, avg_grad), strict=True):
-        xt = tensor(x)
-        expected = getattr(F, name)(xt, kernel, **words)
-        np.testing.assert_allclose(ours(x, kernel, **words), expected.detach().numpy(), **CLOSE)
-        dy = rng.standard_normal(tuple(expected.shape))
-        expected.backward(torch.from_numpy(dy))
-        np.testing.assert_allclose(grad(dy, x, kernel, words), xt.grad.numpy(), **CLOSE)
-
-
-def max_grad(dy, x, kernel, words):
-    return dc.max_pool_input_grad(dy, x, kernel, **words)
-
-
-def avg_grad(dy, x, kernel, words):
-    return dc.avg_pool_input_grad(dy, x.shape, kernel, **words)
+def test_adaptive_pooling_where_windows_overlap(rng, rank, kind):
+    x = rng.standard_normal((2, 3, *(23, 17, 7)[:rank]))
+    size = (9, 5, 8)[:rank]  # the last one is larger than the image
+    xt = tensor(x)
+    expected = getattr(F, f"adaptive_{kind}_pool{rank}d")(xt, size)
+    ours = getattr(dc, f"adaptive_{kind}_pool")(x, size)
+    np.testing.assert_allclose(ours, expected.detach().numpy(), **CLOSE)
+    dy = rng.standard_normal(tuple(expected.shape))
+    expected.backward(torch.from_numpy(dy))
+    dx = getattr(dc, f"adaptive_{kind}_pool_input_grad")(dy, x.shape if kind == "avg" else x, size)
+    np.testing.assert_allclose(dx, xt.grad.numpy(), **CLOSE)
 
 
 def test_max_pool_takes_the_winner_that_pytorch_takes(rng):
