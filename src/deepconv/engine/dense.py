@@ -30,4 +30,5 @@ def weight_grad(dy: Array, x: Array) -> Array:
 
 def bias_grad(dy: Array) -> Array:
     """Return the sum of `dy` over all leading axes."""
-    return _rows(dy).sum(axis=0)
+    db: Array = _rows(dy).sum(axis=0)
+    return db

@@ -249,7 +249,9 @@ def lp_pool(x: Array, axes: Sequence[Axis], p: float) -> Array:
         p: at least 1.
     """
     scale = lp_scale(x, p, _terms(axes))
-    return root(fold(np.add, power(x / scale, p), axes, 0), p) * scale
+    y = root(fold(np.add, power(x / scale, p), axes, 0), p)
+    y *= scale
+    return y
 
 
 def lp_pool_input_grad(dy: Array, x: Array, axes: Sequence[Axis], p: float) -> Array:

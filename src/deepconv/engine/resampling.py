@@ -1,6 +1,7 @@
 """Images made larger by whole factors, axis by axis: every output phase is one strided slice."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def _mixtures(size: int, factor: int) -> Iterator[tuple[slice, slice, float]]:
                 yield slice(edge * factor + phase, edge * factor + phase + 1), slice(edge, edge + 1), weight
 
 
-def _along(axis: int, rank: int, part: slice) -> tuple[object, ...]:
+def _along(axis: int, rank: int, part: slice) -> tuple[Any, ...]:
     """Return an index that takes `part` of one spatial axis."""
     return (..., part, *[slice(None)] * (rank - axis - 1))
 
