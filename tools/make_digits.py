@@ -9,17 +9,17 @@ Run from the repository's root, with the `peers` extra installed:
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 
 TARGET = Path(__file__).parents[1] / "src" / "deepconv" / "data" / "digits.npz"
 
 
 def main() -> None:
     """Write `digits.npz` and print its size."""
-    bunch = load_digits()
+    bunch = import_module("sklearn.datasets").load_digits()
     images = bunch.images.astype(np.uint8)[:, None]
     labels = bunch.target.astype(np.uint8)
     if not np.array_equal(images[:, 0], bunch.images) or images.max() != 16:

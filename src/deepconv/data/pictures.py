@@ -1,0 +1,129 @@
+"""Reading a stranger's picture into an array, whatever its format, size and mode, without trusting it."""
+
+from __future__ import annotations
+
+import os
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from deepconv.arrays import Array
+
+__all__ = ["PIXEL_LIMIT", "read_picture"]
+
+PIXEL_LIMIT = 64_000_000
+"""The largest width times height that is decoded; a phone's 48-megapixel picture fits."""
+
+# Pictures made of pixels. Formats that run another program (EPS), fetch parts from elsewhere or hold
+# plain data (WMF, FITS, HDF5, …) stay closed.
+_FORMATS = (
+    *("PNG", "JPEG", "MPO", "GIF", "BMP", "DIB", "TIFF", "WEBP"),
+    *("PPM", "TGA", "ICO", "PCX", "SGI", "AVIF"),
+)
+
+# What Pillow's decoders are known to raise on a damaged file, besides its own error types.
+_DAMAGED = (
+    OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError,
+    EOFError, NotImplementedError, struct.error, zlib.error, MemoryError, Image.DecompressionBombError,
+)  # fmt: skip
+
+
+def read_picture(
+    path: str | os.PathLike[str], *, pixel_limit: int = PIXEL_LIMIT, longest_side: int | None = None
+) -> Array:
+    """Read a picture file as colours between 0 (black) and 1 (full).
+
+    Any mode is understood: black and white, grey, palette, colour, CMYK, 16-bit, float. The camera's
+    orientation mark is obeyed. Transparent pictures are laid on white, or on black where what is visible
+    is itself nearly white. Of an animation the first frame is read.
+
+    Args:
+        path: the file.
+        pixel_limit: a picture of more pixels is refused before any of them is decoded.
+        longest_side: shrink a larger picture, by averaging, until no side is more than twice this.
+
+    Returns:
+        `(height, width, 3)` float32, red, green and blue.
+
+    Raises:
+        ValueError: the file is missing, not a picture, damaged, or too large; the text names it.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "red.png"
+        ...     Image.new("RGB", (3, 2), "red").save(file)
+        ...     read_picture(file)[0, 0].tolist(), read_picture(file).shape
+        ([1.0, 0.0, 0.0], (2, 3, 3))
+    """
+    with _opened(Path(path), pixel_limit) as picture:
+        colours = _eight_bits(ImageOps.exif_transpose(picture))
+        factor = 1 if longest_side is None else max(colours.size) // longest_side
+        if factor > 1:
+            colours = colours.reduce(factor)
+        if colours.mode == "RGBA":
+            colours = _on_contrasting_paper(colours)
+        return np.asarray(colours, dtype=np.float32) / np.float32(255)
+
+
+@contextmanager
+def _opened(path: Path, pixel_limit: int) -> Iterator[Image.Image]:
+    """Open a picture of a bearable size; whatever goes wrong inside the block names the file."""
+    if not path.is_file():  # a folder, a device or a pipe would block or never end
+        kind = "no such file" if not path.exists() else "not a file"
+        raise ValueError(f"read_picture: path={str(path)!r}: {kind}; name a picture file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of sizes, which are checked here, and odd metadata
+            Image.init()  # without it only some of the formats are known
+            formats = [name for name in _FORMATS if name in Image.OPEN]
+            with Image.open(path, formats=formats) as picture:
+                width, height = picture.size
+                if width * height > pixel_limit:
+                    raise ValueError(f"{width}x{height} pixels, more than {pixel_limit:,}; shrink it first")
+                yield picture
+    except _DAMAGED as error:
+        raise ValueError(f"read_picture: path={str(path)!r} can't be read: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture in a known format; use PNG, JPEG, TIFF, WebP, GIF or BMP"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Return the picture in mode RGB, or RGBA where parts of it are transparent."""
+    if picture.mode.startswith(("I", "F")):
+        return _from_wide_numbers(picture)
+    see_through = picture.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in picture.info
+    return picture.convert("RGBA" if see_through else "RGB")
+
+
+def _from_wide_numbers(picture: Image.Image) -> Image.Image:
+    """Scale 16- and 32-bit integers and floats by the range they are likely to mean."""
+    values = np.nan_to_num(np.asarray(picture, dtype=np.float32))
+    values -= min(0.0, float(values.min(initial=0.0)))
+    largest = float(values.max(initial=0.0))
+    full = next((top for top in (1.0, 255.0, 65535.0) if largest <= top), largest)
+    if picture.mode.startswith("I;16"):
+        full = 65535.0
+    values *= 255.0 / full
+    return Image.fromarray(np.rint(values).astype(np.uint8)).convert("RGB")
+
+
+def _on_contrasting_paper(picture: Image.Image) -> Image.Image:
+    """Lay what is visible on white, or on black if it is nearly white itself."""
+    pixels: Any = np.asarray(picture)
+    visible = pixels[..., 3].astype(np.float32)
+    light = float((pixels[..., :3].mean(axis=-1, dtype=np.float32) * visible).sum() / max(visible.sum(), 1.0))
+    dark_paper = light > 200 and bool((visible < 255).any())
+    paper = Image.new("RGBA", picture.size, "black" if dark_paper else "white")
+    return Image.alpha_composite(paper, picture).convert("RGB")

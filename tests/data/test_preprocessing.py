@@ -1,0 +1,154 @@
+"""From any picture of a digit to what the network was trained on."""
+
+import json
+
+import numpy as np
+import pytest
+
+from deepconv.data.digits import load_digits
+from deepconv.data.preprocessing import DIGITS, STEPS, check_steps, preprocess
+from tests.drawing import STROKES, drawn, enlarged
+
+
+def prepared(picture):
+    return preprocess(np.asarray(picture.convert("RGB"), dtype=np.float32) / np.float32(255), DIGITS)
+
+
+def test_the_steps_are_plain_json():
+    assert json.loads(json.dumps(DIGITS)) == DIGITS
+    check_steps(json.loads(json.dumps(DIGITS)))
+
+
+@pytest.mark.parametrize("digit", STROKES)
+def test_a_digit_fills_the_height_as_ucis_do(digit):
+    x = prepared(drawn(digit))
+    assert x.shape == (1, 8, 8)
+    assert x.dtype == np.float32
+    assert 0 <= x.min() <= x.max() <= 1
+    assert (x[0].max(axis=1) > 0.2).all()
+    assert x[0, :, 0].max() < 0.1
+    assert 14 < x.sum() < 26  # UCI's have 12 to 27 sixteenths of ink, 19.6 in the middle
+
+
+def test_light_on_dark_is_the_same_as_dark_on_light():
+    assert np.array_equal(prepared(drawn("5")), prepared(drawn("5", ink=255, paper=0)))
+
+
+def test_pale_ink_and_coloured_paper_are_the_same_too():
+    plain = np.asarray(drawn("3").convert("RGB"), dtype=np.float32)[..., :1] / 255
+    red_on_green = plain * [0.2, 0.5, 0.1] + (1 - plain) * [0.8, 0.5, 0.1]
+    assert np.abs(preprocess(red_on_green.astype(np.float32), DIGITS) - prepared(drawn("3"))).max() < 0.01
+
+
+@pytest.mark.parametrize("box", [(10, 10, 120), (300, 250, 120), (5, 270, 120)])
+def test_the_place_on_the_page_does_not_matter(box):
+    assert np.array_equal(prepared(drawn("2", size=(400, 400), box=box)), prepared(drawn("2")))
+
+
+@pytest.mark.parametrize("height", [24, 60, 300])
+def test_the_size_hardly_matters(height):
+    scaled = prepared(drawn("6", size=(500, 400), box=(150, 50, height), pen=height / 10))
+    assert np.abs(scaled - prepared(drawn("6"))).mean() < 0.06
+
+
+@pytest.mark.parametrize("pen", [1, 2, 5, 12, 24])
+def test_the_pen_hardly_matters(pen):
+    assert np.abs(prepared(drawn("3", pen=pen)) - prepared(drawn("3", pen=10))).mean() < 0.15
+
+
+def test_specks_and_noise_are_ignored(rng):
+    clean = np.asarray(drawn("9").convert("RGB"), dtype=np.float32) / 255
+    noisy = clean + rng.normal(0, 0.1, clean.shape).astype(np.float32)
+    noisy[rng.random(clean.shape[:2]) < 0.01] = 0
+    assert np.abs(preprocess(np.clip(noisy, 0, 1), DIGITS) - preprocess(clean, DIGITS)).mean() < 0.05
+
+
+def test_shade_over_the_page_is_ignored():
+    clean = np.asarray(drawn("4").convert("RGB"), dtype=np.float32) / 255
+    shade = np.linspace(1, 0.7, 200, dtype=np.float32)[:, None, None]
+    assert np.abs(preprocess(clean * shade, DIGITS) - preprocess(clean, DIGITS)).mean() < 0.03
+
+
+def test_a_one_stays_narrow():
+    x = prepared(drawn("1", pen=8))[0]
+    assert 0.1 < x.max(axis=0).mean() < 0.8
+
+
+def test_ucis_own_digits_hardly_change():
+    images, _ = load_digits()
+    changes = [np.abs(prepared(enlarged(image[0])) * 16 - image[0]).mean() for image in images[:40]]
+    assert np.mean(changes) < 1.6  # of 16
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_an_empty_page_is_an_error(value):
+    with pytest.raises(ValueError, match=r"nothing stands out from the background \(contrast 0\.00"):
+        preprocess(np.full((30, 20, 3), value, dtype=np.float32), DIGITS)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 9, 3), (2, 2, 3), (3, 1, 3)])
+def test_the_smallest_pictures_give_a_result_or_a_clear_error(shape, rng):
+    try:
+        x = preprocess(rng.random(shape, dtype=np.float32), DIGITS)
+    except ValueError as error:
+        assert "stands out" in str(error)  # noqa: PT017  (either outcome is right)
+    else:
+        assert x.shape == (1, 8, 8)
+        assert np.isfinite(x).all()
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ("crop", "expected a list of steps, got str"),
+        ({"step": "crop"}, "expected a list of steps, got dict"),
+        (["crop"], "step 1 is None, which is unknown; known are: block_means, crop"),
+        ([{"step": "crop"}, {"step": "eval"}], "step 2 is 'eval', which is unknown"),
+        ([{"step": ["crop"]}], r"step 1 is \['crop'\], which is unknown"),
+        ([{"step": "fit", "height": 9}], r"step 1 \(fit\): settings \['height'\] don't match; it takes"),
+        ([{"step": "crop", "code": 1}], r"step 1 \(crop\): settings \['code'\] don't match"),
+        ([{"step": "fit", "height": 10**9, "width": 1}], "height=1000000000 is not a number from 0 to 4096"),
+        ([{"step": "fit", "height": 8.5, "width": 1}], r"height=8\.5 must be whole and at least 1"),
+        ([{"step": "fit", "height": 8, "width": "os"}], "width='os' is not a number"),
+        ([{"step": "crop", "least": float("nan")}], "least=nan is not a number"),
+        ([{"step": "thicken", "ink": True}], "ink=True is not a number"),
+        ([{"step": "block_means", "size": [8]}], r"size=\[8\] must be 2 whole numbers"),
+        ([{"step": "block_means", "size": 8}], "size=8 must be 2 whole numbers"),
+        ([{"step": "fit", "height": [8, 8], "width": 1}], r"height=\[8, 8\] must be one number"),
+        ([{"step": "crop"}] * 101, "101 steps, more than 100"),
+    ],
+)
+def test_a_hostile_description_is_refused(steps, message):
+    with pytest.raises(ValueError, match=f"^preprocessing: .*{message}"):
+        check_steps(steps)
+
+
+def test_every_step_is_documented():
+    for name, function in STEPS.items():
+        assert function.__doc__, name
+
+
+def test_connected_parts_agree_with_a_flood_fill(rng):
+    from deepconv.data.preprocessing import _connected
+
+    for density in (0.2, 0.4, 0.6):
+        mask = rng.random((23, 31)) < density
+        labels = _connected(mask)
+        assert np.array_equal(labels > 0, mask)
+        seen = np.zeros_like(mask)
+        parts = 0
+        for start in zip(*np.nonzero(mask), strict=True):
+            if seen[start]:
+                continue
+            parts += 1
+            todo = [start]
+            seen[start] = True
+            while todo:
+                row, column = todo.pop()
+                assert labels[row, column] == labels[start]
+                for r in range(max(row - 1, 0), min(row + 2, 23)):
+                    for c in range(max(column - 1, 0), min(column + 2, 31)):
+                        if mask[r, c] and not seen[r, c]:
+                            seen[r, c] = True
+                            todo.append((r, c))
+        assert len(np.unique(labels)) == parts + 1
