@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from types import ModuleType
 
 from deepconv.arrays import Array
 from deepconv.engine.algorithms import depthwise, matmul, pointwise, taps
-from deepconv.engine.problem import Pass, Problem
+from deepconv.engine.problem import PASSES, Pass, Problem
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,7 @@ class Algorithm:
 
 def _from_file(name: str, file: ModuleType) -> Algorithm:
     """Return the algorithm that a file of `engine/algorithms` describes."""
-    passes: dict[Pass, Callable[..., Array]] = {
-        "forward": file.forward,
-        "input_grad": file.input_grad,
-        "weight_grad": file.weight_grad,
-    }
+    passes = {which: getattr(file, which) for which in PASSES if hasattr(file, which)}
     return Algorithm(name, file.refuses, file.workspace, file.prepare, passes)
 
 
@@ -44,9 +41,9 @@ _MATMUL = _from_file("matmul", matmul)
 _TAPS = _from_file("taps", taps)
 
 TABLE: dict[Pass, tuple[Algorithm, ...]] = {
-    "forward": (_POINTWISE, _DEPTHWISE, _MATMUL, _TAPS),
+    "forward": (_POINTWISE, _MATMUL, _TAPS),
     "input_grad": (_POINTWISE, _DEPTHWISE, _MATMUL, _TAPS),
-    "weight_grad": (_POINTWISE, _DEPTHWISE, _MATMUL, _TAPS),
+    "weight_grad": (_POINTWISE, _MATMUL, _TAPS),
 }
 """For each pass its algorithms, the first that doesn't refuse is taken. The last refuses nothing."""
 
@@ -76,8 +73,12 @@ class Plan:
         return self.algorithm.passes[self.problem.which](self.problem, *operands)
 
 
+@lru_cache(maxsize=4096)
 def choose(problem: Problem, algorithm: str = "auto") -> Plan:
     """Return the plan for a problem: the first algorithm of its table that doesn't refuse, or the named one.
+
+    It depends on nothing but its arguments, so plans are kept: a small convolution costs less than
+    the thought about it.
 
     Args:
         problem: what is to be computed.

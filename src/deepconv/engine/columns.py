@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from deepconv.arrays import Array
-from deepconv.engine.algorithms.layout import inside, padded, tap_slices, turned_back, windows
+from deepconv.engine.algorithms.layout import inside, padded, tap_slices, windows
 from deepconv.geometry import Window
 
 
@@ -28,4 +28,4 @@ def col2im(cols: Array, x_shape: tuple[int, ...], window: Window) -> Array:
     for tap, place in tap_slices(window, out, last=False):
         seen: tuple[Any, ...] = (..., *tap)
         total[place] += cells[seen]
-    return np.ascontiguousarray(turned_back(total[inside(window, x_shape[2:], last=False)], last=False))
+    return np.ascontiguousarray(total[inside(window, x_shape[2:], last=False)].swapaxes(0, 1))

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -44,27 +45,27 @@ class Problem:
     threads: int = 1
     workspace_limit: int = 1 << 62
 
-    @property
+    @cached_property
     def out(self) -> tuple[int, ...]:
         """The output's spatial size."""
         return self.window.output_size(self.image)
 
-    @property
+    @cached_property
     def places(self) -> int:
         """L: how many places the window takes in an image."""
         return math.prod(self.out)
 
-    @property
+    @cached_property
     def x_shape(self) -> tuple[int, ...]:
         """`(N, C, *image)`."""
         return (self.batch, self.in_channels, *self.image)
 
-    @property
+    @cached_property
     def y_shape(self) -> tuple[int, ...]:
         """`(N, K, *out)`."""
         return (self.batch, self.out_channels, *self.out)
 
-    @property
+    @cached_property
     def weight_shape(self) -> tuple[int, ...]:
         """`(K, C/groups, *kernel)`."""
         return (self.out_channels, self.in_channels // self.groups, *self.window.kernel)

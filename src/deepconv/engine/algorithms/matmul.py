@@ -20,11 +20,11 @@ from deepconv.engine.algorithms.layout import (
     inside,
     matrix,
     padded,
+    put_back,
     tap_slices,
     turned,
-    turned_back,
     windows,
-)  # fmt: skip
+)
 from deepconv.engine.problem import Problem
 
 
@@ -63,12 +63,9 @@ def forward(problem: Problem, x: Array, weight: Array, bias: Array | None) -> Ar
             padded(x[part], problem.window, problem.dtype, last), problem.window, problem.out, last
         )
         product = np.matmul(weight, matrix(seen, problem.groups, problem.window.taps))
-        target = turned(y[part], last)
-        product = product.reshape(target.shape)
-        if bias is None:
-            target[...] = product
-        else:
-            np.add(product, bias.reshape(-1, *(1,) * (y.ndim - 1)), out=target)
+        if bias is not None:
+            product += bias.reshape(problem.groups, -1, 1)
+        put_back(product.reshape(problem.out_channels, *seen.shape[1 + problem.window.rank :]), y[part], last)
     return y
 
 
@@ -85,7 +82,7 @@ def input_grad(problem: Problem, dy: Array, weight: Array) -> Array:
         total = np.zeros((problem.in_channels, *lead, *size, *tail), problem.dtype)
         for tap, cell in tap_slices(problem.window, problem.out, last):
             total[cell] += columns[:, *tap]
-        dx[part] = turned_back(total[inside(problem.window, problem.image, last)], last)
+        put_back(total[inside(problem.window, problem.image, last)], dx[part], last)
     return dx
 
 

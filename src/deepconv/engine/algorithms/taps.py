@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from deepconv.arrays import Array
-from deepconv.engine.algorithms.layout import inside, matrix, padded, tap_slices, turned, turned_back
+from deepconv.engine.algorithms.layout import inside, matrix, padded, put_back, tap_slices, turned
 from deepconv.engine.problem import Problem
 
 
@@ -54,7 +54,7 @@ def input_grad(problem: Problem, dy: Array, weight: Array) -> Array:
         for tap, cell in tap_slices(problem.window, problem.out, last=False):
             share = np.matmul(weight[tap].swapaxes(1, 2), gradient)
             total[cell] += share.reshape(problem.in_channels, 1, *problem.out)
-        dx[n] = turned_back(total[inside(problem.window, problem.image, last=False)], last=False)[0]
+        put_back(total[inside(problem.window, problem.image, last=False)], dx[n : n + 1], last=False)
     return dx
 
 
