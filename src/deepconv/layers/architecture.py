@@ -122,4 +122,4 @@ def _construct(kind: type[Layer], arguments: dict[str, Any]) -> Layer:
     try:
         return kind(*positional, **arguments)
     except (TypeError, ValueError, OverflowError, MemoryError) as error:
-        raise ValueError(str(error) if str(error).startswith(name) else f"{name}: {error}") from error
+        raise ValueError(str(error) if str(error).startswith(f"{name}: ") else f"{name}: {error}") from error

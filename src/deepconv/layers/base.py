@@ -339,7 +339,7 @@ def _shapes(name: str, input_shape: Sequence[Any]) -> list[tuple[int, ...]]:
     try:
         several = len(input_shape) > 0 and all(np.ndim(size) == 1 for size in input_shape)
         shapes = [tuple(int(n) for n in shape) for shape in (input_shape if several else [input_shape])]
-    except TypeError:
+    except (TypeError, ValueError):
         raise TypeError(f"{name}: input_shape={input_shape!r} is not a shape such as (1, 28, 28)") from None
     if any(n < 1 for shape in shapes for n in shape):
         raise ValueError(

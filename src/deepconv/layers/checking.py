@@ -187,8 +187,8 @@ def _compare(case: _Case, name: str, gradient: Array, rng: np.random.Generator) 
         h = step * scale
         rise = case.loss(name, value + h * direction) - case.loss(name, value - h * direction)
         slope = rise / (2 * h)
-        excess = abs(given - slope) - case.noise
-        error = excess / max(norm, abs(slope)) if excess > 0 else 0.0 if excess <= 0 else math.nan
+        floor = max(norm, abs(slope)) + case.noise / _TOLERANCE
+        error = abs(given - slope) / floor if floor else 0.0
         if math.isnan(best.error) or error < best.error:
             best = _Found(given, slope, error)
         if error <= _TOLERANCE:

@@ -25,9 +25,9 @@ class Dropout(Layer):
     Example:
         >>> y, pullback = Dropout(0.5).apply(np.ones(6), rng=np.random.default_rng(0))
         >>> y
-        array([2., 0., 0., 0., 2., 2.])
+        array([2., 2., 2., 0., 0., 0.])
         >>> pullback(np.ones(6))[0]
-        array([2., 0., 0., 0., 2., 2.])
+        array([2., 2., 2., 0., 0., 0.])
         >>> Dropout(0.5)(np.ones(3))
         array([1., 1., 1.])
     """
@@ -43,5 +43,6 @@ class Dropout(Layer):
             return x, Pullback("Dropout", x, lambda dy: (dy, {}))
         kept = (np.random.default_rng() if rng is None else rng).random(x.shape, np.float32) >= self.p
         scale = x.dtype.type(0 if self.p == 1 else 1 / (1 - self.p))
-        y = np.where(kept, x * scale, x.dtype.type(0))  # not x * kept: an infinity left out is 0, not NaN
-        return y, Pullback("Dropout", y, lambda dy: (np.where(kept, dy * scale, dy.dtype.type(0)), {}))
+        # Not x * kept: an infinity that is left out is 0, not NaN.
+        y = np.where(kept, x, x.dtype.type(0)) * scale
+        return y, Pullback("Dropout", y, lambda dy: (np.where(kept, dy, dy.dtype.type(0)) * scale, {}))

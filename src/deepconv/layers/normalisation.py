@@ -53,17 +53,17 @@ class BatchNorm(Layer):
         self, x: Any, *, training: bool = True, rng: np.random.Generator | None = None
     ) -> tuple[Array, Pullback]:
         (x,) = self.prepare(x)
+        weight, bias, eps = self.weight.value, self.bias.value, self.eps
         statistics, updates = self._batch(x) if training else (self._running(), {})
-        weight, options = self.weight.value, {**statistics, "eps": self.eps}
-        y = norm.batch_norm(x, weight, self.bias.value, **options)
+        y = norm.batch_norm(x, weight, bias, **statistics, eps=eps)
+        # The batch's own statistics depend on x, and the gradient must know: there they aren't given.
+        given = {} if training else statistics
 
         def pull(dy: Array) -> Any:
-            gradients = {
-                self.weight: norm.batch_norm_weight_grad(dy, x, **options),
-                self.bias: norm.batch_norm_bias_grad(dy),
-            }
-            return lambda: norm.batch_norm_input_grad(dy, x, weight, **options), gradients
+            dx, dw, db = norm.batch_norm_gradients(dy, x, weight, **given, eps=eps)
+            return dx, {self.weight: dw, self.bias: db}
 
+        y = y.astype(np.result_type(x, weight), copy=False)  # statistics of float16 are float32
         return y, Pullback("BatchNorm", y, pull, updates)
 
     def infer(self, *inputs: Array) -> None:
@@ -80,8 +80,8 @@ class BatchNorm(Layer):
     def _running(self) -> dict[str, Array]:
         return {"mean": self.running_mean.value, "var": self.running_var.value}
 
-    def _batch(self, x: Array) -> tuple[dict[str, None], dict[Buffer, Array]]:
-        """None stands for the batch's own statistics; the updates are where the running ones would go."""
+    def _batch(self, x: Array) -> tuple[dict[str, Array], dict[Buffer, Array]]:
+        """Return the batch's mean and biased variance, and where the running ones would go."""
         values = x.size // x.shape[1]
         if values < 2:
             raise ValueError(
@@ -91,7 +91,8 @@ class BatchNorm(Layer):
         mean, var = norm.batch_statistics(x)
         unbiased = var * (values / (values - 1))
         pairs = ((self.running_mean, mean), (self.running_var, unbiased))
-        return {}, {buffer: self._moved(buffer.value, batch) for buffer, batch in pairs}
+        updates = {buffer: self._moved(buffer.value, batch) for buffer, batch in pairs}
+        return {"mean": mean, "var": var}, updates
 
     def _moved(self, old: Array, batch: Array) -> Array:
         moved: Array = (1 - self.momentum) * old + self.momentum * batch
@@ -129,11 +130,8 @@ class GroupNorm(Layer):
         y = norm.group_norm(x, groups, weight, self.bias.value, eps=eps)
 
         def pull(dy: Array) -> Any:
-            gradients = {
-                self.weight: norm.group_norm_weight_grad(dy, x, groups, eps=eps),
-                self.bias: norm.group_norm_bias_grad(dy),
-            }
-            return lambda: norm.group_norm_input_grad(dy, x, groups, weight, eps=eps), gradients
+            dx, dw, db = norm.group_norm_gradients(dy, x, groups, weight, eps=eps)
+            return dx, {self.weight: dw, self.bias: db}
 
         return y, Pullback("GroupNorm", y, pull)
 
