@@ -58,3 +58,22 @@ def keep(values: Array, mask: Array) -> Array:
     chosen = all_ones(mask, values.dtype)
     chosen &= as_bits(values)
     return chosen.view(values.dtype)
+
+
+def choose(mask: Array, a: Array, b: Array) -> Array:
+    """Return `a` where `mask` holds and `b` elsewhere; `b` is overwritten with the result.
+
+    Args:
+        mask: truth values.
+        a: floats or int64, of the mask's shape.
+        b: as `a`, contiguous.
+
+    Example:
+        >>> choose(np.array([True, False]), np.array([1.0, 2.0]), np.array([3.0, np.nan])).tolist()
+        [1.0, nan]
+    """
+    difference = as_bits(a) ^ as_bits(b)
+    difference &= all_ones(mask, a.dtype)
+    bits = as_bits(b)
+    bits ^= difference
+    return b
