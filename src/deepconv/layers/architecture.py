@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import operator
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from deepconv.layers.base import Layer
+from deepconv.layers.base import Layer, constructor_arguments
 
 
 def describe(layer: Layer) -> dict[str, Any]:
@@ -111,7 +110,7 @@ def _kind(name: Any, table: Mapping[str, type[Layer]]) -> type[Layer]:
 
 
 def _construct(kind: type[Layer], arguments: dict[str, Any]) -> Layer:
-    name, known = kind.__name__, inspect.signature(kind).parameters
+    name, known = kind.__name__, constructor_arguments(kind)
     unknown = sorted(arguments.keys() - known.keys())
     if unknown:
         raise ValueError(f"{name}: unknown argument {unknown[0][:100]!r}; known are {', '.join(known)}")

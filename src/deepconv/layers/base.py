@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
@@ -80,7 +81,7 @@ class Layer:
 
     def arguments(self) -> dict[str, Any]:
         """Return the constructor's arguments as they stand now, inferred sizes filled in."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        return {name: getattr(self, name) for name in constructor_arguments(type(self))}
 
     # -- using it -------------------------------------------------------------------------------
 
@@ -323,7 +324,7 @@ class Layer:
 
     def __repr__(self) -> str:
         shown: list[str] = []
-        for name, parameter in inspect.signature(type(self)).parameters.items():
+        for name, parameter in constructor_arguments(type(self)).items():
             value = self.arguments()[name]
             if parameter.kind is parameter.VAR_POSITIONAL:
                 shown.extend(map(repr, value))
@@ -332,6 +333,20 @@ class Layer:
             else:
                 shown.append(repr(value))
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def constructor_arguments(kind: Any) -> Mapping[str, inspect.Parameter]:
+    """Return the arguments of a layer's constructor by name.
+
+    Args:
+        kind: the layer's class.
+    """
+    return _signature(kind)
+
+
+@functools.cache  # asking Python anew at each call of a layer is slow
+def _signature(kind: Any) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(kind).parameters
 
 
 def _shapes(name: str, input_shape: Sequence[Any]) -> list[tuple[int, ...]]:
