@@ -193,7 +193,10 @@ class Trainer:
         """Return the data as batches, with the model initialised for them and the targets checked."""
         op = f"Trainer.fit: {name}"
         source = open_data(op, data, batch_size, shuffle=name == "train")
-        first = np.asarray(next(iter(source.epoch(self.seed, 0)))[0])
+        batch = next(iter(source.epoch(self.seed, 0)), None)
+        if batch is None:
+            raise ValueError(f"{op}: has no samples, though its len() is {len(source)}")
+        first = np.asarray(batch[0])
         owned: list[Parameter | Buffer] = [*self.model.parameters().values(), *self.model.buffers().values()]
         if any(value.data is None for value in owned):
             self.model.initialize(first.shape[1:], seed=self.seed)
