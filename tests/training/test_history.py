@@ -108,8 +108,8 @@ def test_lines():
 
 
 def test_progress_knows_how_much_is_done():
-    assert Progress(0, 4, 0, 10).fraction == 0
-    assert Progress(3, 4, 0, 10).fraction == 0.75  # resumed after three epochs
+    assert Progress(1, 4, 0, 10).fraction == 0
+    assert Progress(4, 4, 0, 10).fraction == 0.75  # resumed after three epochs
     assert Progress(3, 4, 5, 10, loss=0.1).fraction == 0.625
     assert Progress(4, 4, 10, 10, loss=0.1).fraction == 1
 

@@ -29,7 +29,7 @@ class Progress:
     """Where a run stands.
 
     Args:
-        epoch: its number, from 1; at the start of the run, the last epoch already done (0, if not resumed).
+        epoch: its number, from 1; at the start of the run, that of the epoch about to begin.
         epochs: how many there will be at most.
         batch: batches done in this epoch.
         batches: how many an epoch has.
@@ -56,8 +56,7 @@ class Progress:
     @property
     def fraction(self) -> float:
         """How much of the whole run is done."""
-        before = self.epoch if self.loss is None else self.epoch - 1
-        return (before + self.batch / self.batches) / self.epochs
+        return (self.epoch - 1 + self.batch / self.batches) / self.epochs
 
 
 class EpochLines:

@@ -234,7 +234,7 @@ class _Run:
     def go(self) -> None:
         """Run what is left of the epochs, and leave the model with its final weights."""
         history = self.trainer.history
-        self._tell("on_fit_start", Progress(len(history), self.epochs, 0, len(self.train)))
+        self._tell("on_fit_start", Progress(len(history) + 1, self.epochs, 0, len(self.train)))
         try:
             for epoch in range(len(history) + 1, self.epochs + 1):
                 if self.stopping is not None and self.stopping.is_over(history):
