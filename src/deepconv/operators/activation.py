@@ -32,7 +32,7 @@ def relu(x: Array) -> Array:
         array([0., 2.])
     """
     (x,), result = checks.numbers("relu", as_array("relu", "x", x))
-    return engine.relu(x).astype(result, copy=False)
+    return engine.relu(np.atleast_1d(x)).reshape(x.shape).astype(result, copy=False)
 
 
 def relu_input_grad(dy: Array, x: Array) -> Array:
@@ -55,7 +55,7 @@ def relu_input_grad(dy: Array, x: Array) -> Array:
     op = "relu_input_grad"
     dy, x = _pair(op, dy, x)
     (dy, x), result = checks.numbers(op, dy, x)
-    return engine.relu_input_grad(dy, x).astype(result, copy=False)
+    return engine.relu_input_grad(*np.atleast_1d(dy, x)).reshape(x.shape).astype(result, copy=False)
 
 
 def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
@@ -350,14 +350,14 @@ def log_softmax_input_grad(dy: Array, x: Array, axis: int = 1) -> Array:
 def _value(op: str, compute: Callable[[Array], Array], x: Array) -> Array:
     """Compute a function in the right type and return it in the right type."""
     (x,), result = checks.floats(op, _WHY.format(op), as_array(op, "x", x))
-    return compute(x).astype(result, copy=False)
+    return compute(np.atleast_1d(x)).reshape(x.shape).astype(result, copy=False)
 
 
 def _gradient(op: str, compute: Callable[[Array, Array], Array], dy: Array, x: Array) -> Array:
     """Compute a gradient in the right type and return it in the right type."""
     dy, x = _pair(op, dy, x)
     (dy, x), result = checks.floats(op, _WHY.format(op), dy, x)
-    return compute(dy, x).astype(result, copy=False)
+    return compute(*np.atleast_1d(dy, x)).reshape(x.shape).astype(result, copy=False)
 
 
 def _pair(op: str, dy: Array, x: Array) -> tuple[Array, Array]:
