@@ -169,6 +169,26 @@ def test_random_kernels_agree_with_the_onnx_reference(cases, op, rng):
     assert checked >= CASES[op][1]
 
 
+@pytest.mark.parametrize(("auto_pad", "padding"), [("SAME_UPPER", "same"), ("SAME_LOWER", "same_lower")])
+def test_strided_same_padding_is_that_of_onnx(rng, auto_pad, padding):
+    """PyTorch refuses it, and ONNX's own cases have one stride and one kernel."""
+    tensor = onnx.helper.make_tensor_value_info
+    for _ in range(40):
+        kernel, stride, dilation = (tuple(map(int, rng.integers(1, most, 2))) for most in (5, 5, 3))
+        x = rng.standard_normal((1, 2, *rng.integers(4, 14, 2)))
+        weight = rng.standard_normal((3, 2, *kernel))
+        words = {"strides": stride, "dilations": dilation, "kernel_shape": kernel, "auto_pad": auto_pad}
+        node = onnx.helper.make_node("Conv", ["x", "w"], ["y"], **words)
+        double = onnx.TensorProto.DOUBLE
+        inputs = [tensor("x", double, x.shape), tensor("w", double, weight.shape)]
+        model = onnx.helper.make_model(
+            onnx.helper.make_graph([node], "same", inputs, [tensor("y", double, None)])
+        )
+        expected = onnx.reference.ReferenceEvaluator(model).run(None, {"x": x, "w": weight})[0]
+        ours = dc.conv(x, weight, stride=stride, dilation=dilation, padding=padding)
+        np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-10, err_msg=str(words), strict=True)
+
+
 @pytest.mark.full
 def test_loading_every_case_finds_the_same_ones(cases):
     everything = selected(all_cases(load_model_tests))
