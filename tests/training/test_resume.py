@@ -168,6 +168,21 @@ def test_a_run_without_a_schedule_may_be_made_longer(tmp_path):
     assert_same(whole.model.state(), longer.model.state())
 
 
+def test_a_run_cannot_be_made_shorter(tmp_path):
+    fit(tmp_path / "run.ckpt", epochs=3)
+    with pytest.raises(ValueError, match="the checkpoint holds 3 epochs, more than epochs=2"):
+        fit(tmp_path / "run.ckpt", epochs=2, resume=True)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    seen = Interrupt(1, 1)
+    with pytest.raises(
+        PermissionError, match=r"run\.ckpt' is in a folder that can't be written; choose another"
+    ):
+        fit(tmp_path / "run.ckpt", callbacks=[seen])
+
+
 def test_without_resume_a_run_starts_anew(tmp_path):
     fit(tmp_path / "run.ckpt", optimizer=SGD(0.3), seed=9)
     anew = fit(tmp_path / "run.ckpt")

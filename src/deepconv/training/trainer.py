@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -150,11 +151,11 @@ class Trainer:
             TrainingDiverged: the loss, a gradient or the weights became NaN or infinite.
             OSError: the checkpoint can't be written.
         """
+        self._check(epochs, validation, resume)
         source, check = self._open("train", train, batch_size), None
         if validation is not None:
             own = isinstance(validation, BatchSource)
             check = self._open("validation", validation, None if own else batch_size)
-        self._check(epochs, check, resume)
         run = _Run(self, source, check, epochs, augment)
         self.optimizer.reset()
         self.history = History()
@@ -165,7 +166,7 @@ class Trainer:
         run.go()
         return self.history
 
-    def _check(self, epochs: int, validation: BatchSource | None, resume: bool) -> None:
+    def _check(self, epochs: int, validation: Data | None, resume: bool) -> None:
         """Refuse what can't work before anything is computed."""
         if epochs < 1:
             raise ValueError(f"Trainer.fit: epochs={epochs} is below 1")
@@ -173,10 +174,12 @@ class Trainer:
             raise ValueError(
                 "Trainer.fit: resume=True needs a file to resume from; give Trainer(checkpoint=…)"
             )
-        if self.checkpoint is not None and not self.checkpoint.parent.is_dir():
-            raise FileNotFoundError(
-                f"Trainer.fit: checkpoint={str(self.checkpoint)!r} is in a folder that isn't there"
-            )
+        if self.checkpoint is not None:
+            folder, shown = self.checkpoint.parent, f"Trainer.fit: checkpoint={str(self.checkpoint)!r}"
+            if not folder.is_dir():
+                raise FileNotFoundError(f"{shown} is in a folder that isn't there; create it first")
+            if not os.access(folder, os.W_OK):
+                raise PermissionError(f"{shown} is in a folder that can't be written; choose another")
         if self.early_stopping is not None:
             metric = self.early_stopping.metric
             if validation is None:
@@ -229,7 +232,7 @@ class _Run:
         self.dtype = self.model.dtype
         self.listeners = listeners(trainer.callbacks)
         self.good = self.model.state()  # at the end of the last whole epoch
-        self.best: dict[str, Array] = {}
+        self.best: dict[str, Array] = {}  # at the best epoch, where early stopping asks for one
 
     def go(self) -> None:
         """Run what is left of the epochs, and leave the model with its final weights."""
@@ -252,12 +255,18 @@ class _Run:
     def resume(self, path: Path) -> History:
         """Take up the state in a checkpoint of the same run, and return its history."""
         found = read_checkpoint(path)
-        check_settings(found.settings, self.settings())
+        check_settings(found.settings, self.settings)
+        if len(found.history) > self.epochs:
+            raise ValueError(
+                f"Trainer.fit: the checkpoint holds {len(found.history)} epochs, more than epochs={self.epochs}; "
+                f"give at least as many, or start anew with resume=False"
+            )
         self.trainer.optimizer.load_state(found.optimizer, self.parameters)
         self.model.load_state(found.model)
         self.good, self.best = dict(found.model), dict(found.best)
         return found.history
 
+    @cached_property
     def settings(self) -> dict[str, Any]:
         """Describe all that the run's result depends on, so that a checkpoint can be held against it."""
         trainer, shapes = self.trainer, {n: f"{p.shape} {p.value.dtype}" for n, p in self.parameters.items()}
@@ -349,7 +358,7 @@ class _Run:
             best = state if longer.best_epoch == record.epoch else best
         if trainer.checkpoint is not None:
             optimizer = trainer.optimizer.state()
-            write_checkpoint(trainer.checkpoint, Checkpoint(self.settings(), longer, state, optimizer, best))
+            write_checkpoint(trainer.checkpoint, Checkpoint(self.settings, longer, state, optimizer, best))
         history.records, history.best_epoch = longer.records, longer.best_epoch
         self.good, self.best = state, best
 
