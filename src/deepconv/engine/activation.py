@@ -60,7 +60,8 @@ def sigmoid(x: Array) -> Array:
 def sigmoid_input_grad(dy: Array, x: Array) -> Array:
     """Return `dy · s · (1 - s)`."""
     s = sigmoid(x)
-    return dy * (s * (1 - s))
+    dx: Array = dy * (s * (1 - s))
+    return dx
 
 
 def tanh(x: Array) -> Array:
@@ -89,7 +90,7 @@ def silu_input_grad(dy: Array, x: Array) -> Array:
     """Return `dy · s · (1 + x · (1 - s))`."""
     x = np.clip(x, -_LEVEL_SILU, _LEVEL_SILU)
     s = sigmoid(x)
-    slope = 1 - s
+    slope: Array = 1 - s
     slope *= x
     slope += 1
     slope *= s
@@ -107,7 +108,7 @@ def gelu(x: Array) -> Array:
 def gelu_input_grad(dy: Array, x: Array) -> Array:
     """Return `dy · (Φ(x) + x · φ(x))`, φ the normal density."""
     x = np.clip(x, -_LEVEL_GELU, _LEVEL_GELU)
-    density = np.exp(x * x * x.dtype.type(-0.5))
+    density: Array = np.exp(x * x * x.dtype.type(-0.5))
     density *= x * x.dtype.type(1 / math.sqrt(2 * math.pi))
     density += _phi(x)
     density *= dy
@@ -134,7 +135,7 @@ def gelu_tanh_input_grad(dy: Array, x: Array) -> Array:
     """Return the gradient of `gelu_tanh`."""
     x = np.clip(x, -_LEVEL_GELU, _LEVEL_GELU)
     t = _bent(x)
-    inner = (x * x * x.dtype.type(3 * _CUBIC) + 1) * x * x.dtype.type(_ROOT_2_OVER_PI)
+    inner: Array = (x * x * x.dtype.type(3 * _CUBIC) + 1) * x * x.dtype.type(_ROOT_2_OVER_PI)
     inner *= 1 - t * t
     inner += 1 + t
     inner *= dy * dy.dtype.type(0.5)
@@ -143,12 +144,13 @@ def gelu_tanh_input_grad(dy: Array, x: Array) -> Array:
 
 def _bent(x: Array) -> Array:
     """Return `tanh(√(2/π) · (x + 0.044715 x³))`."""
-    y = x * x
+    y: Array = x * x
     y *= x.dtype.type(_CUBIC)
     y += 1
     y *= x
     y *= x.dtype.type(_ROOT_2_OVER_PI)
-    return np.tanh(y, out=y)
+    np.tanh(y, out=y)
+    return y
 
 
 def _shifted(x: Array, axis: int) -> Array:
@@ -171,7 +173,7 @@ def softmax(x: Array, axis: int) -> Array:
 def softmax_input_grad(dy: Array, x: Array, axis: int) -> Array:
     """Return `y · (dy - Σ dy · y)`."""
     y = softmax(x, axis)
-    weighted = dy * y
+    weighted: Array = dy * y
     y *= weighted.sum(axis=axis, keepdims=True)
     weighted -= y
     return weighted
@@ -187,4 +189,5 @@ def log_softmax(x: Array, axis: int) -> Array:
 def log_softmax_input_grad(dy: Array, x: Array, axis: int) -> Array:
     """Return `dy - softmax(x) · Σ dy`."""
     total: Any = dy.sum(axis=axis, keepdims=True)
-    return dy - softmax(x, axis) * total
+    dx: Array = dy - softmax(x, axis) * total
+    return dx

@@ -44,22 +44,6 @@ def all_ones(mask: Array, dtype: np.dtype[Any]) -> Array:
     return np.negative(small, out=np.empty_like(small)).astype(bits_type(dtype))
 
 
-def keep(values: Array, mask: Array) -> Array:
-    """Return `values` where `mask` holds and 0 elsewhere, infinities and NaN left as they are.
-
-    Args:
-        values: floats or int64, contiguous or not.
-        mask: truth values of the same shape.
-
-    Example:
-        >>> keep(np.array([1.0, np.inf, np.inf]), np.array([True, False, True])).tolist()
-        [1.0, 0.0, inf]
-    """
-    chosen = all_ones(mask, values.dtype)
-    chosen &= as_bits(values)
-    return chosen.view(values.dtype)
-
-
 def choose(mask: Array, a: Array, b: Array) -> Array:
     """Return `a` where `mask` holds and `b` elsewhere; `b` is overwritten with the result.
 

@@ -1,12 +1,12 @@
 """Max, average and Lp pooling, and their gradients, over the windows of `windowed`."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from deepconv.arrays import Array
-from deepconv.engine.bits import all_ones, as_bits, keep
 from deepconv.engine.windowed import Axis, Move, fold, fold_stage, moves_of, spread, stages
 from deepconv.geometry import Window
 
@@ -35,57 +35,81 @@ def max_pool(x: Array, axes: Sequence[Axis]) -> Array:
     return fold(np.maximum, x, axes, _lowest(x.dtype))
 
 
-def _same(x: Array, y: Array) -> Array:
-    """Tell where a pixel equals its window's maximum."""
-    equal: Array = np.equal(x, y)
-    return equal
+def _first_largest(x: Array, y: Array, moves: Sequence[Move]) -> Array:
+    """Return which cell of each window holds its maximum y: its number from behind, from 1; 0 for none.
 
-
-def _is_nan(x: Array, _: Array) -> Array:
-    """Tell where a pixel is NaN."""
-    nan: Array = np.isnan(x)
-    return nan
-
-
-def _claims(
-    stake: Array, x: Array, y: Array, moves: Sequence[Move], wins: Callable[[Array, Array], Array]
-) -> Iterator[tuple[Move, Array]]:
-    """Hand each window's stake to its first pixel that wins; yield, cell by cell, what the pixels get.
-
-    What is claimed becomes 0 in `stake`, so that a tie gives nothing to those who come later.
+    Counted from behind, the first of several equal ones is the largest number: a maximum of small
+    integers finds it, and no branch is taken on a pixel. Of several NaN the last wins, as in PyTorch.
     """
-    left = as_bits(stake)
-    for move in moves:
-        out, pixels = move
-        won = all_ones(wins(x[pixels], y[out]), stake.dtype)
-        won &= left[out]
-        left[out] ^= won
-        yield move, won.view(stake.dtype)
+    kind = np.min_scalar_type(len(moves))
+    best = np.zeros(y.shape, kind)
+    numbers = [kind.type(n) for n in range(len(moves), 0, -1)]
+    for number, (out, pixels) in zip(numbers, moves, strict=True):
+        claim = np.equal(x[pixels], y[out]).view(np.uint8) * number
+        place = best[out]
+        np.maximum(place, claim, out=place)
+    if np.isnan(y).any():
+        for number, (out, pixels) in zip(numbers, moves, strict=True):
+            best[out][np.isnan(x[pixels])] = number
+    return best
 
 
-def _winners(stake: Array, x: Array, y: Array, moves: Sequence[Move]) -> Iterator[tuple[Move, Array]]:
-    """Yield the claims of every window: of its first maximum or, as in PyTorch, its last NaN."""
-    nan = np.isnan(y)
-    if nan.any():
-        troubled = keep(stake, nan)
-        yield from _claims(troubled, x, y, moves[::-1], _is_nan)
-        stake[nan] = 0
-    yield from _claims(stake, x, y, moves, _same)
+def _places(axes: Sequence[Axis], stage: Sequence[int], sizes: Sequence[int]) -> tuple[Array, Array]:
+    """Return `(offsets, base)`: cell c of window o meets pixel `offsets[c] + base[o]`, counted row by row.
+
+    Args:
+        axes: every spatial axis.
+        stage: which of them have windows.
+        sizes: of the plane before the stage.
+
+    Returns:
+        Offsets for cells counted from behind; the one for no cell makes any place negative. The base of
+        each window of the stage's output plane, flat.
+    """
+    base, offsets = np.zeros((), np.intp), np.zeros(1, np.intp)
+    for a, (axis, size) in enumerate(zip(axes, sizes, strict=True)):
+        steps = axis.steps() if a in stage else np.arange(size)
+        base = np.add.outer(base * size, steps)
+        offsets = offsets * size
+        if a in stage:
+            offsets = np.add.outer(offsets, axis.offsets()).reshape(-1)
+    nowhere = np.array([np.iinfo(np.intp).min // 2])
+    return np.concatenate([nowhere, offsets[::-1]]), base.reshape(-1)
 
 
-def _search(axes: Sequence[Axis]) -> list[tuple[int, ...]]:
-    """Return the stages of the search, last axis first: so a tie goes to the first row, then column."""
-    return stages(axes, _SEARCH_TOGETHER)[::-1]
+def _search(axes: Sequence[Axis]) -> Callable[[Array], Array]:
+    """Return what finds the winners in planes `(P, *spatial)`: the place of each in its plane, `(P, outputs)`.
 
-
-def _climb(x: Array, axes: Sequence[Axis]) -> list[tuple[Array, tuple[int, ...], Array]]:
-    """Return `(x, stage, y)` for every stage of a maximum, in the order of the search."""
+    Where the cells are many the axes are searched one by one, the last first: then a tie goes to the
+    first row, and in it to the first column.
+    """
+    sizes = [axis.size for axis in axes]
     steps = []
-    for stage in _search(axes):
-        y = fold_stage(np.maximum, x, axes, stage, _lowest(x.dtype))
-        steps.append((x, stage, y))
-        x = y
-    return steps
+    for stage in reversed(stages(axes, _SEARCH_TOGETHER)):
+        steps.append((stage, moves_of(axes, stage), *_places(axes, stage, sizes)))
+        sizes = [axis.out if a in stage else n for a, (axis, n) in enumerate(zip(axes, sizes, strict=True))]
+
+    def search(x: Array) -> Array:
+        found: Array | None = None
+        for stage, moves, offsets, base in steps:
+            y = fold_stage(np.maximum, x, axes, stage, _lowest(x.dtype))
+            places = offsets[_first_largest(x, y, moves).reshape(len(x), -1)]
+            places += base
+            if found is not None:  # a pixel of the step before stands for the one that won there
+                places = np.where(places < 0, -1, np.take_along_axis(found, places, axis=1))
+            found, x = places, y
+        return np.zeros(x.shape, np.intp) if found is None else found
+
+    return search
+
+
+def _blocks(x: Array, rank: int) -> Iterator[tuple[slice, Array]]:
+    """Yield the planes of `x` a few at a time, as `(P, *spatial)`, with where they are."""
+    planes = x.reshape(-1, *x.shape[x.ndim - rank :])
+    step = max(1, _BLOCK_PIXELS // max(1, math.prod(planes.shape[1:])))
+    for start in range(0, len(planes), step):
+        part = slice(start, start + step)
+        yield part, planes[part]
 
 
 def max_pool_indices(x: Array, axes: Sequence[Axis]) -> Array:
@@ -98,38 +122,12 @@ def max_pool_indices(x: Array, axes: Sequence[Axis]) -> Array:
     Returns:
         `(N, C, *out)` of int64; -1 for a window without a pixel.
     """
-    spatial = x.shape[x.ndim - len(axes) :]
-    places = np.broadcast_to(np.arange(int(np.prod(spatial))).reshape(spatial), x.shape)
-    for image, stage, y in _climb(x, axes):
-        stake = np.ones(y.shape, np.int64)
-        found = np.zeros(y.shape, np.int64)
-        for (out, pixels), won in _winners(stake, image, y, moves_of(axes, stage)):
-            found[out] += won * places[pixels]
-        # A window of nothing but -1 has no pixel either: its -inf is claimed, and -1 carried on.
-        places = np.where(stake == 1, -1, found)
-    return places
-
-
-def _max_stage_input_grad(dy: Array, x: Array, y: Array, axes: Sequence[Axis], stage: Sequence[int]) -> Array:
-    """Return the gradient of one stage of a maximum, a few planes at a time."""
-    rank = len(axes)
-    planes = [a.reshape(-1, *a.shape[a.ndim - rank :]) for a in (dy, x, y)]
-    moves = moves_of(axes, stage)
-    disjoint = all(axes[a].disjoint for a in stage)
-    dx = np.zeros(planes[1].shape, dy.dtype)
-    step = max(1, _BLOCK_PIXELS // max(1, int(np.prod(dx.shape[1:]))))
-    for start in range(0, len(dx), step):
-        dy_block, x_block, y_block = (a[start : start + step] for a in planes)
-        dx_block = dx[start : start + step]
-        # Where windows share no pixel, a pixel is written once and need not be read: unless it is
-        # visited again for a NaN.
-        once = disjoint and not np.isnan(y_block).any()
-        for (_, pixels), won in _winners(dy_block.copy(), x_block, y_block, moves):
-            if once:
-                dx_block[pixels] = won
-            else:
-                dx_block[pixels] += won
-    return dx.reshape(x.shape)
+    output = [axis.out for axis in axes]
+    indices = np.empty((math.prod(x.shape[: -len(axes)]), math.prod(output)), np.int64)
+    search = _search(axes)
+    for part, planes in _blocks(x, len(axes)):
+        indices[part] = np.maximum(search(planes), -1)
+    return indices.reshape(*x.shape[: -len(axes)], *output)
 
 
 def max_pool_input_grad(dy: Array, x: Array, axes: Sequence[Axis]) -> Array:
@@ -140,9 +138,20 @@ def max_pool_input_grad(dy: Array, x: Array, axes: Sequence[Axis]) -> Array:
         x: `(N, C, *spatial)`, of the same type.
         axes: one for each spatial axis.
     """
-    for image, stage, y in reversed(_climb(x, axes)):
-        dy = _max_stage_input_grad(dy, image, y, axes, stage)
-    return dy
+    pixels, outputs = (math.prod(getattr(axis, name) for axis in axes) for name in ("size", "out"))
+    dx, gradients = np.zeros((x.size // pixels, pixels), dy.dtype), dy.reshape(dy.size // outputs, outputs)
+    search, disjoint = _search(axes), all(axis.disjoint for axis in axes)
+    for part, planes in _blocks(x, len(axes)):
+        places = search(planes)
+        empty = bool(places.min(initial=0) < 0)  # some window has no pixel to give its gradient to
+        kept = places.reshape(-1) >= 0 if empty else slice(None)
+        places += np.arange(len(planes))[:, None] * pixels
+        where, gradient = places.reshape(-1)[kept], gradients[part].reshape(-1)[kept]
+        if disjoint:
+            dx[part].reshape(-1)[where] = gradient
+        else:
+            np.add.at(dx[part].reshape(-1), where, gradient)
+    return dx.reshape(x.shape)
 
 
 def window_counts(

@@ -41,6 +41,18 @@ class Axis:
     moves: tuple[tuple[slice, slice], ...]
     disjoint: bool
 
+    def steps(self) -> Array:
+        """Return how far each window's cells lie behind those of the first: cell m meets `steps[o] + offsets[m]`."""
+        if not self.moves:
+            return np.zeros(self.out, np.intp)
+        out, pixels = self.moves[0]
+        return np.arange(self.out) // (out.step or 1) * (pixels.step or 1)
+
+    def offsets(self) -> Array:
+        """Return where each cell stands for the first window that has it, less that window's step."""
+        steps = self.steps()
+        return np.array([pixels.start - steps[out.start] for out, pixels in self.moves], np.intp)
+
     def counts(self) -> Array:
         """Return how many pixels each window holds."""
         counts = np.zeros(self.out, np.int64)
