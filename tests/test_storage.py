@@ -274,7 +274,7 @@ def test_places_that_are_no_file(model, tmp_path):
 
 
 @contextmanager
-def little_memory(most: int = 64 * 2**20):
+def little_memory(most: int = 32 * 2**20):
     """Fail where more than `most` bytes are taken."""
     tracemalloc.start()
     try:
@@ -289,7 +289,15 @@ def raw(header: object, data: bytes = b"", *, length: int | None = None) -> byte
     return struct.pack("<Q", len(text) if length is None else length) + text + data
 
 
-LINEAR = {"layer": "Linear", "in_features": 3, "out_features": 2, "bias": False}
+def made(layer: object, **arguments: object) -> dict:
+    return {"layer": layer, "arguments": arguments}
+
+
+def linear(**changes: object) -> dict:
+    return made("Linear", **{"in_features": 3, "out_features": 2, "bias": False, **changes})
+
+
+LINEAR = linear()
 DATA = np.arange(6, dtype="<f4").tobytes()
 WEIGHT = {"weight": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}
 
@@ -350,6 +358,8 @@ def test_an_oversized_header(path):
         (b"[" * 100_000, "brackets within brackets"),
         (b'{"a":' * 100_000, "brackets within brackets"),
         (b'{"a": "' + b"[" * 1000, "JSON|Unterminated"),
+        (b'"' + b'\\"' * 400_000 + b"\\", "no model"),
+        (b'{"' * 100_000, "no model"),
         (b"{", "no model"),
         (b"", "no model"),
         (b"\xff\xfe{}", "no model"),
@@ -382,20 +392,20 @@ def test_a_header_that_is_none(path, header, match):
         ({"metadata": []}, "missing parts: metadata"),
         ({"code": "import os"}, "unknown or missing parts: code"),
         ({"architecture": "Linear"}, "written as str"),
-        ({"architecture": {**LINEAR, "layer": "Exec"}}, "unknown layer 'Exec'"),
-        ({"architecture": {**LINEAR, "layer": "__class__"}}, "unknown layer"),
-        ({"architecture": {**LINEAR, "initialiser": "x"}}, "Linear: unknown argument 'initialiser'"),
+        ({"architecture": made("Exec")}, "unknown layer 'Exec'"),
+        ({"architecture": made("__class__")}, "unknown layer"),
+        ({"architecture": linear(initialiser="x")}, "Linear: unknown argument 'initialiser'"),
         (
-            {"architecture": {**LINEAR, "in_features": None}},
+            {"architecture": linear(in_features=None)},
             r"'weight' has shape \(2, 3\) but its layer needs None",
         ),
-        ({"architecture": {**LINEAR, "in_features": -3}}, "in_features=-3"),
-        ({"architecture": {**LINEAR, "in_features": 10**300}}, r"'weight' has shape \(2, 3\)"),
-        ({"architecture": {**LINEAR, "in_features": 10**9, "out_features": 10**9}}, "but its layer needs"),
-        ({"architecture": {**LINEAR, "bias": True}}, r"missing \['bias'\]"),
-        ({"architecture": {"layer": "ReLU"}}, r"unexpected \['weight'\]"),
+        ({"architecture": linear(in_features=-3)}, "in_features=-3"),
+        ({"architecture": linear(in_features=10**300)}, r"'weight' has shape \(2, 3\)"),
+        ({"architecture": linear(in_features=10**9, out_features=10**9)}, "but its layer needs"),
+        ({"architecture": linear(bias=True)}, r"missing \['bias'\]"),
+        ({"architecture": made("ReLU")}, r"unexpected \['weight'\]"),
         (
-            {"architecture": {"layer": "Sequential", "layers": [{"layer": "ReLU"}] * 20_000}},
+            {"architecture": made("Sequential", layers=[made("ReLU")] * 20_000)},
             "more than 10000 layers",
         ),
     ],
@@ -436,7 +446,7 @@ def test_a_tensor_that_lies(path, weight, match):
 
 
 def test_tensors_that_overlap_or_leave_gaps(path):
-    bias = {**LINEAR, "bias": True}
+    bias = linear(bias=True)
     entry = {"dtype": "F32", "shape": [2]}
     for offsets in ([0, 8], [16, 24], [20, 28], [28, 36]):
         header = {**document(bias), **WEIGHT, "bias": {**entry, "data_offsets": offsets}}
@@ -452,16 +462,16 @@ def test_tensors_that_overlap_or_leave_gaps(path):
 
 
 def test_a_small_file_that_would_run_for_ever(path):
-    layers = [{"layer": "ReLU"}]
-    layers += [{"layer": "Sequential", "layers": [{"repeat": 1 + i}, {"repeat": 1 + i}]} for i in range(40)]
-    refused(path, raw(document({"layer": "Sequential", "layers": layers})), "steps or 50 levels")
-    layers = [{"layer": "ReLU"}]
-    layers += [{"layer": "Sequential", "layers": [{"repeat": 1 + i}]} for i in range(3000)]
-    refused(path, raw(document({"layer": "Sequential", "layers": layers})), "steps or 50 levels")
+    layers = [made("ReLU")]
+    layers += [made("Sequential", layers=[{"repeat": 1 + i}, {"repeat": 1 + i}]) for i in range(40)]
+    refused(path, raw(document(made("Sequential", layers=layers))), "steps or 50 levels")
+    layers = [made("ReLU")]
+    layers += [made("Sequential", layers=[{"repeat": 1 + i}]) for i in range(3000)]
+    refused(path, raw(document(made("Sequential", layers=layers))), "steps or 50 levels")
 
 
 def test_a_graph_that_is_none(path):
-    relu = {"layer": "ReLU"}
+    relu = made("ReLU")
     for nodes, match in (
         ([["a", relu, ["b"]], ["b", relu, ["a"]]], "form a cycle"),
         ([["a", relu, ["c"]]], "node 'a' has inputs"),
@@ -470,7 +480,7 @@ def test_a_graph_that_is_none(path):
         ([[relu, relu, ["x"]]], "Graph: node"),
         ("abc", "Graph"),
     ):
-        architecture = {"layer": "Graph", "nodes": nodes, "inputs": ["x"], "output": None}
+        architecture = made("Graph", nodes=nodes, inputs=["x"], output=None)
         refused(path, raw(document(architecture)), match)
 
 

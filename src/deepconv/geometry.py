@@ -318,7 +318,8 @@ def check_groups(op: str, groups: int, **channels: tuple[int, str]) -> None:
         raise ValueError(f"{op}: groups={groups} must be at least 1")
     for name, (count, where) in channels.items():
         if count % groups:
-            divisors = [str(d) for d in range(1, count + 1) if count % d == 0]
+            # A hostile model file may name 10**14 channels: counting through them all would never end.
+            divisors = [str(d) for d in range(1, min(count, 4096) + 1) if count % d == 0]
             listed = ", ".join(divisors[:-1]) + " or " * (len(divisors) > 1) + divisors[-1]
             raise ValueError(f"{op}: groups={groups} does not divide {name}={count} ({where}); use {listed}")
 

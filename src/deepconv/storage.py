@@ -36,6 +36,10 @@ MAX_DEPTH = 160  # of brackets within brackets
 MAX_STEPS = 100_000  # layers run for one output, shared ones each time
 MAX_NESTING = 50  # layers within layers
 
+# Strings and brackets. Possessive (`*+`), as a search that may turn back takes a hundred bytes for each byte;
+# and a string may end with the text, as else every quote in it would be tried as the start of another.
+_WORDS = re.compile(rb'"[^"\\]*+(?:\\.?+[^"\\]*+)*+(?:"|\Z)|[][{}]', re.DOTALL)
+
 _DTYPES: dict[str, np.dtype[Any]] = {"F16": np.dtype("<f2"), "F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 
 
@@ -104,9 +108,9 @@ def load(path: str | os.PathLike[str], *, layers: Mapping[str, type[Layer]] | No
         try:
             document, entries, start = _read(file)
             model = build(document["architecture"], {**LAYERS, **(layers or {})})
+            _check_steps(model)
             values = model.values()
             _check_shapes({name: value.shape for name, value in values.items()}, entries)
-            _check_steps(model)
             for name, value in values.items():
                 value.data = _tensor(file, start, *entries[name])
         except (ValueError, RecursionError) as error:
@@ -188,7 +192,7 @@ def _document(text: str) -> dict[str, Any]:
 def _json(data: bytes) -> dict[str, Any]:
     """Parse JSON that may be hostile: neither deep nor ambiguous, and an object."""
     depth = 0
-    for match in re.finditer(rb'"(?:[^"\\]|\\.)*"|[][{}]', data, re.DOTALL):
+    for match in _WORDS.finditer(data):
         depth += {b"{": 1, b"[": 1, b"}": -1, b"]": -1}.get(match[0], 0)
         if depth > MAX_DEPTH:
             raise ValueError(f"its JSON has more than {MAX_DEPTH} brackets within brackets")
@@ -257,13 +261,19 @@ def _check_shapes(expected: Mapping[str, tuple[int, ...] | None], entries: Mappi
 
 def _check_steps(model: Layer) -> None:
     """Refuse a small file that would run for ever, by layers that repeat layers that repeat layers."""
-    inside = {id(layer): [id(node) for node in _nodes(layer)] for _, layer in model.walk()}
+    inside: dict[int, list[int]] = {}
+    waiting = [model]
+    while waiting:
+        layer = waiting.pop()
+        if id(layer) not in inside:
+            inside[id(layer)] = [id(node) for node in _nodes(layer)]
+            waiting.extend(_nodes(layer))
     steps: dict[int, int] = {}
     depth: dict[int, int] = {}
-    for layer in graphlib.TopologicalSorter(inside).static_order():  # what is inside comes first
-        steps[layer] = 1 + sum(steps[node] for node in inside[layer])
-        depth[layer] = 1 + max((depth[node] for node in inside[layer]), default=0)
-        if steps[layer] > MAX_STEPS or depth[layer] > MAX_NESTING:
+    for key in graphlib.TopologicalSorter(inside).static_order():  # what is inside comes first
+        steps[key] = 1 + sum(steps[node] for node in inside[key])
+        depth[key] = 1 + max((depth[node] for node in inside[key]), default=0)
+        if steps[key] > MAX_STEPS or depth[key] > MAX_NESTING:
             raise ValueError(
                 f"its layers repeat or nest each other into more than {MAX_STEPS} steps or {MAX_NESTING} levels"
             )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import deepconv.layers as dl
-from deepconv.layers.architecture import build
+from deepconv.layers.architecture import build, describe
 
 
 @pytest.fixture
@@ -346,38 +346,39 @@ def test_repr_shows_what_one_would_write(layer, text):
     assert repr(layer) == text
 
 
+def made(layer, **arguments):
+    return {"layer": layer, "arguments": arguments}
+
+
 @pytest.mark.parametrize(
     ("description", "text"),
     [
         ([], "written as list"),
-        ({"layer": "Teleport"}, "unknown layer 'Teleport'"),
-        ({"layer": ["Linear"]}, "unknown layer"),
-        ({}, "unknown layer 'None'"),
-        (
-            {"layer": "Linear", "in_features": 3, "out_features": 2, "colour": 1},
-            "Linear: unknown argument 'colour'",
-        ),
-        ({"layer": "Linear", "in_features": 3}, "Linear: .*missing"),
-        ({"layer": "Linear", "in_features": "3", "out_features": 2}, "in_features='3' is not a whole number"),
-        (
-            {"layer": "Linear", "in_features": 3, "out_features": 2, "bias": 1},
-            "bias=1 is neither True nor False",
-        ),
-        ({"layer": "Conv2d", "in_channels": 3, "out_channels": 2, "kernel_size": [3, 0]}, "kernel_size"),
-        (
-            {"layer": "Conv2d", "in_channels": 10**14, "out_channels": 2, "kernel_size": 3, "groups": 7},
-            "groups=7",
-        ),
-        ({"layer": "Sequential", "layers": {"layer": "ReLU"}}, "Sequential: layers is not a list"),
-        ({"layer": "Sequential", "layers": [{"repeat": 0}]}, "repeats a layer 0"),
-        ({"layer": "Sequential", "layers": [{"repeat": "0"}]}, "repeats a layer '0'"),
-        ({"layer": "Sequential", "layers": [1]}, "layer 0 is 1, not a layer"),
-        ({"layer": "Residual", "body": 3}, "Residual"),
-        ({"layer": "Dropout", "p": 2}, "p=2 is not between 0 and 1"),
-        ({"layer": "Dropout", "p": 10**400}, "p="),
-        ({"layer": "Graph", "nodes": 5}, "Graph"),
-        ({"layer": "Graph", "nodes": [["a", {"layer": "ReLU"}]]}, "Graph: node"),
-        ({"layer": "Graph", "nodes": [["a", {"layer": "ReLU"}, [["x"]]]]}, "Graph"),
+        ({}, r"described by \[\], not by 'layer' and 'arguments'"),
+        ({"layer": "ReLU"}, r"described by \['layer'\]"),
+        ({"layer": "ReLU", "arguments": {}, "code": ""}, "described by"),
+        ({"layer": "ReLU", "arguments": []}, "described by"),
+        (made("Teleport"), "unknown layer 'Teleport'"),
+        (made(["Linear"]), "unknown layer"),
+        (made("Linear", in_features=3, out_features=2, colour=1), "Linear: unknown argument 'colour'"),
+        (made("Linear", in_features=3), "Linear: .*missing"),
+        (made("Linear", in_features="3", out_features=2), "in_features='3' is not a whole number"),
+        (made("Linear", in_features=3, out_features=2, bias=1), "bias=1 is neither True nor False"),
+        (made("Conv2d", in_channels=3, out_channels=2, kernel_size=[3, 0]), "kernel_size"),
+        (made("Conv2d", in_channels=10**14, out_channels=2, kernel_size=3, groups=7), "groups=7"),
+        (made("GroupNorm", groups=7, channels=10**14), "groups=7"),
+        (made("Sequential", layers=made("ReLU")), "Sequential: layers is not a list"),
+        (made("Sequential", layers=[{"repeat": 0}]), "repeats a layer 0"),
+        (made("Sequential", layers=[{"repeat": "0"}]), "repeats a layer '0'"),
+        (made("Sequential", layers=[{"repeat": True}]), "repeats a layer True"),
+        (made("Sequential", layers=[{"repeat": -1}]), "repeats a layer -1"),
+        (made("Sequential", layers=[1]), "layer 0 is 1, not a layer"),
+        (made("Residual", body=3), "Residual"),
+        (made("Dropout", p=2), "p=2 is not between 0 and 1"),
+        (made("Dropout", p=10**400), "p="),
+        (made("Graph", nodes=5), "Graph"),
+        (made("Graph", nodes=[["a", made("ReLU")]]), "Graph: node"),
+        (made("Graph", nodes=[["a", made("ReLU"), [["x"]]]]), "Graph"),
     ],
 )
 def test_a_description_that_makes_no_network(description, text):
@@ -385,7 +386,16 @@ def test_a_description_that_makes_no_network(description, text):
         build(description, dl.LAYERS)
 
 
+def test_an_argument_may_have_any_name():
+    class Wrapper(dl.Layer):
+        def __init__(self, layer, repeat=2):
+            self.layer, self.repeat = layer, repeat
+
+    table = {**dl.LAYERS, "Wrapper": Wrapper}
+    assert repr(build(describe(Wrapper(dl.ReLU(), 3)), table)) == "Wrapper(ReLU(), 3)"
+
+
 def test_too_many_layers():
-    many = {"layer": "Sequential", "layers": [{"layer": "ReLU"}] * 50}
+    many = made("Sequential", layers=[made("ReLU")] * 50)
     with pytest.raises(ValueError, match="more than 40 layers"):
         build(many, dl.LAYERS, limit=40)

@@ -12,7 +12,7 @@ from deepconv.layers.base import Layer, constructor_arguments
 
 
 def describe(layer: Layer) -> dict[str, Any]:
-    """Return the layer as plain data: its name under `"layer"`, and its constructor's arguments.
+    """Return the layer as plain data: its name under `"layer"`, its constructor's arguments under `"arguments"`.
 
     A layer met a second time is written as `{"repeat": i}`, i the place of its first meeting in the
     order of reading, so that what is shared stays shared.
@@ -26,7 +26,7 @@ def describe(layer: Layer) -> dict[str, Any]:
     Example:
         >>> from deepconv.layers.dense import Linear
         >>> describe(Linear(3, 2))
-        {'layer': 'Linear', 'in_features': 3, 'out_features': 2, 'bias': True}
+        {'layer': 'Linear', 'arguments': {'in_features': 3, 'out_features': 2, 'bias': True}}
     """
     seen: dict[int, int] = {}
 
@@ -36,7 +36,7 @@ def describe(layer: Layer) -> dict[str, Any]:
                 return {"repeat": seen[id(value)]}
             seen[id(value)] = len(seen)
             arguments = {name: plain(argument) for name, argument in value.arguments().items()}
-            return {"layer": type(value).__name__, **arguments}
+            return {"layer": type(value).__name__, "arguments": arguments}
         if isinstance(value, tuple | list):
             return [plain(item) for item in value]
         return _scalar(value)
@@ -58,7 +58,7 @@ def build(description: Any, table: Mapping[str, type[Layer]], *, limit: int = 10
 
     Example:
         >>> from deepconv.layers.dense import Linear
-        >>> build({"layer": "Linear", "in_features": 3, "out_features": 2}, {"Linear": Linear})
+        >>> build({"layer": "Linear", "arguments": {"in_features": 3, "out_features": 2}}, {"Linear": Linear})
         Linear(3, 2)
     """
     met: list[Layer | None] = []
@@ -75,8 +75,8 @@ def build(description: Any, table: Mapping[str, type[Layer]], *, limit: int = 10
             raise ValueError(f"the network has more than {limit} layers")
         place = len(met)
         met.append(None)
-        kind = _kind(data.get("layer"), table)
-        arguments = {name: value(item) for name, item in data.items() if name != "layer"}
+        kind, given = _kind(data, table), data["arguments"]
+        arguments = {name: value(item) for name, item in given.items()}
         met[place] = layer = _construct(kind, arguments)
         return layer
 
@@ -103,7 +103,10 @@ def _scalar(value: Any) -> Any:
         raise TypeError(f"config: {value!r} is not a number, a word, a sequence of them or a layer") from None
 
 
-def _kind(name: Any, table: Mapping[str, type[Layer]]) -> type[Layer]:
+def _kind(data: dict[str, Any], table: Mapping[str, type[Layer]]) -> type[Layer]:
+    if data.keys() != {"layer", "arguments"} or not isinstance(data["arguments"], dict):
+        raise ValueError(f"a layer is described by {sorted(data)!s:.100}, not by 'layer' and 'arguments'")
+    name = data["layer"]
     if not isinstance(name, str) or name not in table:
         raise ValueError(f"unknown layer {str(name)[:100]!r}; known are {', '.join(sorted(table))}")
     return table[name]

@@ -295,7 +295,8 @@ class Layer:
         """Return the constructor's arguments in a form that JSON can hold, layers inside included."""
         from deepconv.layers.architecture import describe
 
-        return {name: value for name, value in describe(self).items() if name != "layer"}
+        arguments: dict[str, Any] = describe(self)["arguments"]
+        return arguments
 
     def summary(self, input_shape: Sequence[int] | Sequence[Sequence[int]]) -> str:
         """Return a table of the layers: output shapes, parameters, multiplications, and their totals.
