@@ -166,6 +166,11 @@ def test_a_window_without_a_pixel():
     assert pooling.max_pool_indices(x, 2, **words).item() == -1
     np.testing.assert_array_equal(pooling.avg_pool(x, 2, count_include_pad=False, **words), [[[0]]])
     np.testing.assert_array_equal(pooling.max_pool_input_grad(np.ones((1, 1, 1)), x, 2, **words), [[[0]]])
+    row = np.array([[[[1.0, 2.0, 3.0, 4.0, 5.0]]]])  # the same with so many cells that the axes go one by one
+    words = {"stride": 1, "dilation": (2, 1), "padding": (1, 0)}
+    assert pooling.max_pool_indices(row, (2, 5), **words).item() == -1
+    dx = pooling.max_pool_input_grad(np.ones((1, 1, 1, 1)), row, (2, 5), **words)
+    np.testing.assert_array_equal(dx, np.zeros_like(row))
 
 
 def test_large_images_are_worked_off_in_blocks(rng):

@@ -96,7 +96,9 @@ def _search(axes: Sequence[Axis]) -> Callable[[Array], Array]:
             places = offsets[_first_largest(x, y, moves).reshape(len(x), -1)]
             places += base
             if found is not None:  # a pixel of the step before stands for the one that won there
-                places = np.where(places < 0, -1, np.take_along_axis(found, places, axis=1))
+                lost = places < 0
+                places = np.take_along_axis(found, np.where(lost, 0, places), axis=1)
+                places[lost] = -1
             found, x = places, y
         return np.zeros(x.shape, np.intp) if found is None else found
 
