@@ -1,0 +1,71 @@
+"""The command line as a person has it: words in; an exit status, what is printed and files out."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepconv.cli import main
+
+
+@dataclass(frozen=True)
+class Outcome:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> str:
+        """What was said of an error: one line, no traceback, nothing on standard output."""
+        assert self.status == 2, self
+        assert self.out == ""
+        assert self.err.count("\n") == 1
+        assert self.err.startswith("deepconv: ")
+        return self.err
+
+
+def deepconv(*words: object) -> Outcome:
+    """Run a command in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as end:
+        main([str(word) for word in words])
+    return Outcome(int(end.value.code or 0), out.getvalue(), err.getvalue())
+
+
+def started(*words: object, cwd: Path, **options: Any) -> subprocess.Popen[str]:
+    """Start a command in a process of its own."""
+    command = [sys.executable, "-m", "deepconv.cli", *map(str, words)]
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "COLUMNS": "200"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=cwd, env=environment, **{**pipes, **options})
+
+
+def in_a_process(*words: object, cwd: Path, **options: Any) -> Outcome:
+    """Run a command in a process of its own."""
+    with started(*words, cwd=cwd, **options) as process:
+        out, err = process.communicate(timeout=120)
+    return Outcome(process.returncode, out, err)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one run, shorter than a real one but good enough to be used."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    outcome = deepconv("train", "digits", "--epochs", 9, "--out", folder, "--quiet", "--json")
+    assert outcome.status == 0, outcome
+    assert outcome.err == ""
+    (folder.parent / "printed.json").write_text(outcome.out)
+    return folder
