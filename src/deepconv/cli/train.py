@@ -70,7 +70,9 @@ def train(
     """
     if data != "digits":
         raise ValueError(_not_here_yet(data))
-    from deepconv import report as _needs_matplotlib  # noqa: F401  (said before half a minute is spent)
+    # What is not installed is said before half a minute is spent.
+    from deepconv import report as _needs_matplotlib  # noqa: F401
+    from deepconv.cli import progress as _needs_rich  # noqa: F401
 
     given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
     settings = _settings(given, {})  # checked before a folder is made

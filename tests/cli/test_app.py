@@ -1,0 +1,73 @@
+"""The command line as a whole: help, version, errors and what is not installed."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import deepconv
+from tests.cli.conftest import deepconv as run
+from tests.cli.conftest import in_a_process
+
+COMMANDS = ("train", "predict", "explain", "doctor")
+
+
+def test_the_version():
+    outcome = run("--version")
+    assert (outcome.status, outcome.out) == (0, f"deepconv {deepconv.__version__}\n")
+
+
+@pytest.mark.parametrize("words", [[], ["--help"]])
+def test_without_a_command_it_shows_what_there_is(words):
+    outcome = run(*words)
+    assert outcome.status == 0
+    assert all(command in outcome.out for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command):
+    outcome = run(command, "--help")
+    assert outcome.status == 0
+    assert "--json" in outcome.out
+
+
+@pytest.mark.parametrize("words", [["fly"], ["--fly"], ["train"], ["doctor", "who"], ["explain", "--input"]])
+def test_a_wrong_command_is_one_line(words):
+    assert "see deepconv --help" in run(*words).error
+
+
+def test_it_is_installed_as_a_command_and_a_module(tmp_path):
+    assert in_a_process("--version", cwd=tmp_path).out == f"deepconv {deepconv.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "package", "words"),
+    [
+        ("typer", "typer", ["doctor"]),
+        ("rich", "rich", ["train", "digits"]),
+        ("PIL", "pillow", ["predict", "model", "picture"]),
+        ("matplotlib", "matplotlib", ["train", "digits"]),
+    ],
+)
+def test_what_is_not_installed_is_said_before_any_work(tmp_path, module, package, words):
+    code = f"import sys; sys.modules[{module!r}] = None; from deepconv.cli import main; main({words!r})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == f'deepconv: {package} is not installed; pip install "deepconv[app]" brings it\n'
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_stops_reading_is_no_error(tmp_path):
+    command = f"{sys.executable} -m deepconv.cli doctor | true"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stderr == ""
+
+
+def test_a_terminal_without_unicode_still_gets_an_answer(tmp_path):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "deepconv.cli", "train", "ä"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr

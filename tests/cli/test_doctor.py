@@ -1,0 +1,65 @@
+"""`deepconv doctor`: what the machine has."""
+
+import platform
+
+import numpy as np
+
+import deepconv
+from tests.cli.conftest import deepconv as run
+
+
+def test_it_names_everything_that_the_issue_lists():
+    outcome = run("doctor")
+    assert outcome.status == 0
+    words = (
+        "deepconv",
+        "Python",
+        "processor",
+        "instructions",
+        "caches",
+        "threads",
+        "BLAS",
+        "versions",
+        "missing",
+    )
+    starts = [line.split()[0] for line in outcome.out.splitlines()]
+    assert set(words) <= set(starts)
+    assert f"numpy {np.__version__}" in outcome.out
+
+
+def test_the_json_is_what_this_process_has():
+    findings = run("doctor", "--json").json
+    assert findings["deepconv"] == deepconv.__version__
+    assert findings["python"] == platform.python_version()
+    assert findings["threads"]["used"] == deepconv.get_threads()
+    assert findings["workspace_limit_bytes"] == deepconv.get_workspace_limit()
+    assert findings["versions"]["numpy"] == np.__version__
+    assert findings["instruction_set"]
+    assert findings["missing"] == []
+
+
+def test_what_is_missing_is_named_with_its_remedy(monkeypatch):
+    from deepconv.cli import doctor
+
+    real = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda name: None if name == "pillow" else real(name))
+    assert run("doctor", "--json").json["missing"] == [
+        {"package": "pillow", "remedy": 'pip install "deepconv[app]"'}
+    ]
+    assert 'missing       pillow (pip install "deepconv[app]")' in run("doctor").out
+
+
+def test_a_system_that_tells_little_is_no_error(monkeypatch):
+    from pathlib import Path
+
+    real = Path.read_text
+
+    def hidden(path, *words, **options):
+        if str(path).startswith(("/proc", "/sys")):
+            raise OSError("hidden")
+        return real(path, *words, **options)
+
+    monkeypatch.setattr(Path, "read_text", hidden)
+    outcome = run("doctor")
+    assert outcome.status == 0
+    assert "caches        unknown" in outcome.out
