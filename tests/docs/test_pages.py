@@ -105,7 +105,7 @@ def figures() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["positions.svg", "sliding.png"])
+@pytest.mark.parametrize("name", ["positions.svg", "stride.png"])
 def test_a_figure_drawn_twice_has_the_same_bytes(name, tmp_path):
     module = figures()
     first = module.save(name, tmp_path).read_bytes()
