@@ -71,6 +71,7 @@ def test_formula_reads_as_written():
         (dict(padding=[(1, 2, 3), 1]), TypeError, r"neither a number nor a \(before, after\) pair"),
         (dict(padding=None), TypeError, r"conv: padding=None is not a number"),
         (dict(kernel_size=(3, 9)), ValueError, r"kernel_size=\(3, 9\) is larger than the padded image \(6, 5\)"),
+        (dict(kernel_size=8), ValueError, r"empty, floor\(\(6 \+ 0 \+ 0 - 1\*\(8 - 1\) - 1\) / 1\) \+ 1 = -1 by"),
         (dict(kernel_size=3, dilation=3), ValueError, r"spans \(7, 7\) with dilation=\(3, 3\)"),
     ],
 )  # fmt: skip

@@ -287,9 +287,8 @@ def window(
         dilated = f", which spans {span} with dilation={dilations}," if max(dilations) > 1 else ""
         raise ValueError(
             f"{op}: kernel_size={kernel}{dilated} is larger than the padded image {padded} (image "
-            f"{tuple(image)}, padding {pairs}), so the output would be empty; use a smaller kernel or "
-            f"more padding: the output has floor((size + before + after - dilation*(kernel - 1) - 1) / "
-            f"stride) + 1 places on an axis"
+            f"{tuple(image)}, padding {pairs}), so the output would be empty, {result.formula(image)}; "
+            f"use a smaller kernel or more padding"
         )
     return result
 
