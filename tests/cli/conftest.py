@@ -64,7 +64,7 @@ def in_a_process(*words: object, cwd: Path, **options: Any) -> Outcome:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of one run, shorter than a real one but good enough to be used."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    outcome = deepconv("train", "digits", "--epochs", 9, "--out", folder, "--quiet", "--json")
+    outcome = deepconv("train", "digits", "--epochs", 4, "--out", folder, "--quiet", "--json")
     assert outcome.status == 0, outcome
     assert outcome.err == ""
     (folder.parent / "printed.json").write_text(outcome.out)

@@ -36,10 +36,10 @@ def _elsewhere(tmp_path, monkeypatch):
 def test_it_learns_and_leaves_three_files(trained):
     printed = json.loads((trained.parent / "printed.json").read_text())
     assert names(trained) == FILES
-    assert printed["test_accuracy"] >= 0.975
+    assert printed["test_accuracy"] >= 0.96
     assert printed["test_digits"] == 359
     assert printed["test_mistakes"] == round((1 - printed["test_accuracy"]) * 359)
-    assert printed["settings"] == {"epochs": 9, "batch_size": 32, "learning_rate": 0.01, "seed": 0}
+    assert printed["settings"] == {"epochs": 4, "batch_size": 32, "learning_rate": 0.01, "seed": 0}
     assert printed["train_digits"] + printed["validation_digits"] + printed["test_digits"] == 1797
     assert printed["model"] == str(trained / "model.safetensors")
 
@@ -71,7 +71,7 @@ def test_the_model_file_says_all_that_predict_needs(trained):
 
 def test_the_history_has_every_epoch_and_every_mistake(trained):
     history = json.loads((trained / "history.json").read_text())
-    assert [record["epoch"] for record in history["epochs"]] == list(range(1, 10))
+    assert [record["epoch"] for record in history["epochs"]] == list(range(1, 5))
     assert history["epochs"][-1]["loss"] < 0.8 * history["epochs"][0]["loss"]
     confusion = np.array(history["confusion"])
     assert confusion.sum() == 359

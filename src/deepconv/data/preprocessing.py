@@ -26,10 +26,10 @@ DIGITS: list[dict[str, Any]] = [
     {"step": "ink", "least_contrast": 0.08},
     {"step": "largest_parts", "share": 0.08},
     {"step": "crop"},
-    {"step": "upright", "slant": 0.15},
+    {"step": "upright", "slant": 0.1},
     {"step": "crop"},
     {"step": "fit", "height": 128, "width": 80, "least_stretch": 0.5},
-    {"step": "thicken", "ink": 312.0 / 1024.0, "most": 12},
+    {"step": "thicken", "ink": 0.34, "most": 12},
     {"step": "block_means", "size": [8, 8]},
 ]
 """From any picture of a digit to `(1, 8, 8)`, shares of ink from 0 to 1, as UCI's digits divided by 16."""
