@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -116,7 +117,7 @@ def _settings(given: dict[str, Any], found: dict[str, Any]) -> DigitsSettings:
 
 
 def _run(folder: Path, settings: DigitsSettings, *, resume: bool, talk: bool) -> dict[str, Any]:
-    """Train, and write what the folder shall hold; the checkpoint goes when all of it is there."""
+    """Train in a folder, and leave it whole, or as it can be resumed, or as it was."""
     from rich.console import Console
 
     from deepconv.cli.progress import EpochProgress
@@ -132,18 +133,26 @@ def _run(folder: Path, settings: DigitsSettings, *, resume: bool, talk: bool) ->
     try:
         callbacks = [progress] if talk else []
         run = train_digits(settings, callbacks=callbacks, checkpoint=folder / CHECKPOINT, resume=resume)
+        progress.stop()
+        return _finish(folder, run, time.perf_counter() - began)
     except BaseException as error:
         progress.stop()
         if not (folder / CHECKPOINT).exists():
             remove_traces(folder)
         elif isinstance(error, KeyboardInterrupt):
-            console.say_aside(f"Stopped. Go on with: deepconv train digits --out {folder} --resume")
+            name = shlex.quote(str(folder))
+            console.say_aside(f"Stopped. Go on with: deepconv train digits --out {name} --resume")
         raise
-    progress.stop()
-    result = _result(run, time.perf_counter() - began)
+
+
+def _finish(folder: Path, run: DigitsRun, seconds: float) -> dict[str, Any]:
+    """Write what the folder shall hold; the checkpoint goes when all of it is there."""
+    result = _result(run, seconds)
     run.model.save(folder / MODEL)
     _report(folder, run, result)
     put(folder / HISTORY, json.dumps({**result, **_details(run)}, indent=1, allow_nan=False))
+    for part in folder.glob(f".{CHECKPOINT}.*.part"):  # a killed run may have left one
+        part.unlink(missing_ok=True)
     (folder / CHECKPOINT).unlink()
     return result
 
@@ -228,4 +237,4 @@ def _show(result: dict[str, Any], folder: Path) -> None:
     for name, value in rows.items():
         table.add_row(name, value)
     Console(highlight=False).print(table)
-    console.say(f"Now: deepconv predict {folder / MODEL} PICTURE")
+    console.say(f"Now: deepconv predict {shlex.quote(str(folder / MODEL))} PICTURE")
