@@ -23,6 +23,7 @@ from deepconv.cli.folders import (
     remove_traces,
     stopped_run,
 )
+from deepconv.files import clear_parts
 from deepconv.training.digits import DigitsRun, DigitsSettings, train_digits
 
 __all__ = ["train"]
@@ -151,8 +152,8 @@ def _finish(folder: Path, run: DigitsRun, seconds: float) -> dict[str, Any]:
     run.model.save(folder / MODEL)
     _report(folder, run, result)
     put(folder / HISTORY, json.dumps({**result, **_details(run)}, indent=1, allow_nan=False))
-    for part in folder.glob(f".{CHECKPOINT}.*.part"):  # a killed run may have left one
-        part.unlink(missing_ok=True)
+    for name in (MODEL, HISTORY, REPORT, CHECKPOINT):  # a killed run may have left something half written
+        clear_parts(folder / name)
     (folder / CHECKPOINT).unlink()
     return result
 
