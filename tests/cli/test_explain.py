@@ -38,7 +38,7 @@ def test_the_formula_is_filled_in_and_every_other_algorithm_has_its_reason():
     [
         (["--input", "2,3,50", "--kernel", 5, "--out", 4, "--dilation", 2], [2, 4, 42]),
         (["--input", "2,3,9,11,13", "--kernel", "1,3,5", "--out", 4, "--stride", "1,2,3"], [2, 4, 9, 5, 3]),
-        (["--input", "3,9,11", "--kernel", "3,2", "--out", 4], [1, 4, 7, 10]),
+        (["--input", "3,9,11", "--kernel", "3,2", "--out", 4], [4, 7, 10]),
         (
             ["--input", "1,6,9,11", "--kernel", 3, "--out", 4, "--groups", 2, "--padding", "same"],
             [1, 4, 9, 11],

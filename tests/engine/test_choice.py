@@ -60,6 +60,12 @@ def test_explain_tells_all():
     assert json.loads(json.dumps(told.to_dict()))["output_shape"] == [8, 128, 28, 28]
 
 
+def test_one_image_is_told_without_a_batch_axis():
+    told = dc.explain((3, 9, 11), (4, 3, 3, 2))
+    assert (told.x_shape, told.output_shape) == ((3, 9, 11), (4, 7, 10))
+    assert str(told).startswith("input       3 x 9 x 11 float32\n")
+
+
 def test_explain_says_what_conv_does(monkeypatch):
     """The algorithm that explain names is the one that runs."""
     ran = []

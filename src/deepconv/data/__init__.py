@@ -2,5 +2,18 @@
 
 from deepconv.data.augment import Affine, Augment, Compose, CutOut, Flip, Noise, Shift
 from deepconv.data.batches import Batches, BatchSource
+from deepconv.data.digits import load_digits, split_digits
 
-__all__ = ["Affine", "Augment", "BatchSource", "Batches", "Compose", "CutOut", "Flip", "Noise", "Shift"]
+__all__ = [
+    "Affine",
+    "Augment",
+    "BatchSource",
+    "Batches",
+    "Compose",
+    "CutOut",
+    "Flip",
+    "Noise",
+    "Shift",
+    "load_digits",
+    "split_digits",
+]

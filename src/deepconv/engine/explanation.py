@@ -96,13 +96,16 @@ def report(plan: Plan) -> PassReport:
     return PassReport(plan.problem.which, plan.algorithm.name, plan.workspace, others)
 
 
-def explanation(plans: tuple[Plan, ...]) -> Explanation:
-    """Return the explanation of a convolution from the plans of its passes, the forward first."""
+def explanation(plans: tuple[Plan, ...], *, batched: bool = True) -> Explanation:
+    """Return the explanation of a convolution from the plans of its passes, the forward first.
+
+    One image without a batch axis is told without it.
+    """
     problem = plans[0].problem
     return Explanation(
-        x_shape=problem.x_shape,
+        x_shape=problem.x_shape if batched else problem.x_shape[1:],
         weight_shape=problem.weight_shape,
-        output_shape=problem.y_shape,
+        output_shape=problem.y_shape if batched else problem.y_shape[1:],
         formula=problem.window.formula(problem.image),
         padding=problem.window.padding,
         dtype=str(problem.dtype),

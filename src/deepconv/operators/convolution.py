@@ -266,7 +266,7 @@ def explain(
         choose(_problem(which, case, compute, exact=False, bias=bias and which == "forward"))
         for which in PASSES
     )
-    return explanation(plans)
+    return explanation(plans, batched=case.batched)
 
 
 @dataclass(frozen=True)
