@@ -87,6 +87,36 @@ def test_repeated_borders_count_in_the_overflow_bound():
     assert small.item() == 41 * 2**48
 
 
+def test_the_overflow_bound_counts_every_product_of_a_sum():
+    """Each of these sums is 2**63 exactly: one product less, and it would fit and be exact."""
+    one = np.ones((1, 1, 1), np.int64)
+    with pytest.raises(OverflowError, match="conv: a sum of 4 products"):
+        dc.conv(np.full((1, 2, 2), 2**61), np.ones((1, 2, 2), np.int64))
+    with pytest.raises(OverflowError, match="conv_input_grad: a sum of 4 products"):
+        dc.conv_input_grad(np.full((1, 4, 3), 2**61), np.ones((4, 1, 1), np.int64), (1, 1, 3))
+    with pytest.raises(OverflowError, match="conv_input_grad: a sum of 2 products"):
+        dc.conv_input_grad(np.full((1, 1, 2), 2**62), np.ones((1, 1, 2), np.int64), (1, 1, 3))
+    with pytest.raises(OverflowError, match="conv_weight_grad: a sum of 2 products"):
+        dc.conv_weight_grad(np.full((2, 1, 1), 2**62), np.ones((2, 1, 1), np.int64), one.shape)
+    with pytest.raises(OverflowError, match="conv_weight_grad: a sum of 2 products"):
+        dc.conv_weight_grad(np.full((1, 1, 2), 2**62), np.ones((1, 1, 2), np.int64), one.shape)
+    with pytest.raises(OverflowError, match="conv_bias_grad: a sum of 4 numbers"):
+        dc.conv_bias_grad(np.full((2, 1, 2), 2**61))
+    assert dc.conv_bias_grad(np.full((2, 1, 2), 2**61 - 1)).tolist() == [2**63 - 4]
+
+
+def test_the_overflow_bound_sees_negative_numbers():
+    with pytest.raises(OverflowError):
+        dc.conv(np.array([[-(2**62), 1]]), np.array([[[-2, 1]]]))
+    with pytest.raises(OverflowError):
+        dc.conv(np.array([[1, 1]]), np.array([[[-(2**62), -(2**62) - 1]]]))
+
+
+def test_sums_just_beyond_a_double_are_exact():
+    """2**53 + 1 is no float64."""
+    assert dc.conv(np.array([[2**53, 1]]), np.array([[[1, 1]]])).tolist() == [[2**53 + 1]]
+
+
 @pytest.mark.parametrize(
     ("first", "second", "result"),
     [

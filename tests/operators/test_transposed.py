@@ -114,6 +114,24 @@ def test_types():
     assert dc.conv_transpose(x.astype(np.float16) / 200, w.astype(np.float16)).dtype == np.float16
 
 
+def test_types_with_a_bias_are_those_of_conv():
+    x, w = np.array([[[3, 4]]], np.uint8), np.array([[[2]]], np.int8)
+    for dtype in (np.float16, np.float32, np.float64, np.int8, np.uint64):
+        bias = np.array([1], dtype)
+        assert dc.conv_transpose(x, w, bias).dtype == dc.conv(x, w, bias).dtype
+        assert dc.conv_transpose(x, w, bias).tolist() == [[[7, 9]]]
+    half = np.array([[[45.25]]], np.float16)  # its square, 2047.5625, is 2048 in float16
+    assert dc.conv_transpose(half, half, np.array([-0.5], np.float16)).item() == 2047
+
+
+def test_a_bias_never_takes_integers_beyond_int64():
+    x, w = np.array([[[-(2**62), 2**62]]]), np.array([[[1]]])
+    assert dc.conv_transpose(x, w, np.array([2**62 - 1])).tolist() == [[[-1, 2**63 - 1]]]
+    for bias in (np.array([2**62]), np.array([2**63], np.uint64)):
+        with pytest.raises(OverflowError, match="conv_transpose: a bias of"):
+            dc.conv_transpose(x, w, bias)
+
+
 X, W = np.zeros((2, 4, 5, 5)), np.zeros((4, 3, 3, 3))
 
 

@@ -127,3 +127,25 @@ def test_pad_forms():
     assert dc.pad(x, 1, value=9)[0, 0, 0].tolist() == [9, 9, 9, 9]
     assert dc.pad(x, (0, 2)).shape == (1, 1, 2, 6)
     assert dc.pad(x, [(0, 0), (1, 0), (0, 0), (0, -1)]).tolist() == [[[[0], [0]], [[0], [2]]]]
+
+
+def test_sums_of_float16_are_taken_in_float32():
+    """2048 + 1 is 2048 in float16."""
+    numbers = np.array([2048, 1, 1, 1], np.float16)
+    cols = np.zeros((3, 3), np.float16)
+    cols[[0, 1, 2], [2, 1, 0]] = 2048, 1, 1  # pixel 2 in each of the windows
+    assert dc.col2im(cols, (5,), (3,)).tolist() == [[0, 0, 2050, 0, 0]]
+    assert dc.pad_input_grad(numbers, (1,), [(1, 2)], mode="replicate").tolist() == [2052]  # 2051 to the even
+    assert dc.conv_bias_grad(numbers.reshape(4, 1, 1)).tolist() == [2052]
+
+
+def test_integers_that_may_overflow_say_so():
+    cols = np.full((2, 2), 2**62)
+    with pytest.raises(OverflowError, match=r"col2im: a sum of 2 numbers of int64 .* exceeds int64"):
+        dc.col2im(cols, (3,), (2,))
+    assert dc.col2im(cols - 1, (3,), (2,)).tolist() == [[2**62 - 1, 2**63 - 2, 2**62 - 1]]
+    dy = np.full((3,), 2**62)
+    for mode in ("reflect", "replicate", "circular"):
+        with pytest.raises(OverflowError, match="pad_input_grad: a sum of 2 numbers"):
+            dc.pad_input_grad(dy, (2,), [(0, 1)], mode=mode)
+    assert dc.pad_input_grad(dy, (1,), [(1, 1)]).tolist() == [2**62]

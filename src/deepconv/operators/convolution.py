@@ -22,7 +22,8 @@ from deepconv.engine.choice import choose
 from deepconv.engine.explanation import Explanation, explanation
 from deepconv.engine.problem import PASSES, Pass, Problem
 from deepconv.geometry import Padding, Sizes, Window
-from deepconv.operators.windows import check_mode
+from deepconv.operators import checks
+from deepconv.operators.windows import check_mode, copies
 
 
 def conv(
@@ -138,7 +139,7 @@ def conv_input_grad(
             dx = engine_padding.pad_input_grad(dx, case.image, case.window.padding, padding_mode)
         return dx if case.batched else dx[0]
 
-    terms = len(weight) // groups * case.window.taps * _copies(case)
+    terms = len(weight) // groups * case.window.taps * copies(case.window.padding, padding_mode)
     return _computed(op, compute, [dy, weight], terms)
 
 
@@ -206,6 +207,7 @@ def conv_bias_grad(dy: Array) -> Array:
 
     Raises:
         TypeError, ValueError: no numbers, or fewer than two axes.
+        OverflowError: integers whose sum may exceed int64.
 
     Example:
         >>> import numpy as np
@@ -215,9 +217,9 @@ def conv_bias_grad(dy: Array) -> Array:
     dy = as_array("conv_bias_grad", "dy", dy)
     if dy.ndim < 2:
         raise ValueError(f"conv_bias_grad: dy has shape {dy.shape}; use (N, K, *out)")
-    compute, result = dtypes("conv_bias_grad", dy)
-    axes = (0, *range(2, dy.ndim))
-    return dy.sum(axis=axes, dtype=compute).astype(result, copy=False)  # type: ignore[no-any-return]
+    (dy,), result = checks.numbers("conv_bias_grad", dy, terms=dy.size // max(1, dy.shape[1]))
+    db: Array = dy.sum(axis=(0, *range(2, dy.ndim)))
+    return db.astype(result, copy=False)
 
 
 def explain(
@@ -416,13 +418,6 @@ def _problem(which: Pass, case: _Case, dtype: np.dtype[Any], *, exact: bool, bia
 def _flipped(weight: Array, flip: bool) -> Array:
     """Return the weight turned round on every spatial axis where `flip` asks for it."""
     return np.flip(weight, tuple(range(2, weight.ndim))) if flip else weight
-
-
-def _copies(case: _Case) -> int:
-    """Return how often at most a pixel appears in its padded image, counted generously."""
-    if case.mode == "zeros":
-        return 1
-    return math.prod(1 + before + after for before, after in case.window.padding)
 
 
 def _computed(op: str, compute: Callable[..., Array], operands: list[Array], terms: int) -> Array:

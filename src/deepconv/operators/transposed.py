@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from deepconv import geometry
-from deepconv.arrays import Array, as_array
+from deepconv.arrays import Array, as_array, dtypes, is_integer
 from deepconv.geometry import Padding, Pairs, Sizes
+from deepconv.operators import checks
 from deepconv.operators.convolution import (
     channels_message,
     check_ranks,
@@ -44,7 +45,7 @@ def conv_transpose(
         weight: `(C, K/groups, *kernel)`: the weight of the `conv` whose adjoint this is.
         bias: `(K,)`, or None.
         stride: how far apart the stamps are.
-        padding: what is cut from the full output: every form that `conv` takes; `"same"` and
+        padding: what is cut from the full output: every form that `conv` takes but `"causal"`; `"same"` and
             `"same_lower"` give `size·stride` outputs.
         output_padding: rows and columns added after, under the stride or the dilation: it tells apart
             the sizes that a strided `conv` maps to one.
@@ -67,20 +68,34 @@ def conv_transpose(
     op = "conv_transpose"
     x, weight = as_array(op, "x", x), as_array(op, "weight", weight)
     case = _case(op, x.shape, weight.shape, stride, padding, output_padding, dilation, groups)
+    operands = [x, weight] if bias is None else [x, weight, _bias(case, weight, bias, groups)]
+    working, result = dtypes(op, *operands)
+    exact = is_integer(*operands)
+    x, weight, *biases = operands if exact else [a.astype(working, copy=False) for a in operands]
     y = conv_input_grad(
         x, weight, case.stamped_shape, stride=stride, padding=case.cut, dilation=dilation, groups=groups
     )
     if any(case.rest):
         y = np.pad(y, ((0, 0),) * (y.ndim - len(case.rest)) + tuple((0, n) for n in case.rest))
-    if bias is None:
-        return y
-    bias = as_array(op, "bias", bias)
+    for b in biases:
+        if exact and checks.largest_of(y) + checks.largest_of(b) >= 2**63:
+            raise OverflowError(
+                f"{op}: a bias of {b.dtype} up to {checks.largest_of(b)} may take sums up to "
+                f"{checks.largest_of(y)} beyond int64; use float64, which rounds, or scale down"
+            )
+        y = y + b.astype(y.dtype, copy=False).reshape(-1, *(1,) * len(case.rest))
+    return y if exact else y.astype(result, copy=False)
+
+
+def _bias(case: "_Case", weight: Array, bias: Array, groups: int) -> Array:
+    """Return the bias, checked."""
+    bias = as_array("conv_transpose", "bias", bias)
     if bias.shape != (case.filters,):
         raise ValueError(
-            f"{op}: bias has shape {bias.shape} but weight of shape {weight.shape} has {case.filters} output "
-            f"channels with groups={groups}; use shape ({case.filters},)"
+            f"conv_transpose: bias has shape {bias.shape} but weight of shape {weight.shape} has {case.filters} "
+            f"output channels with groups={groups}; use shape ({case.filters},)"
         )
-    return y + bias.reshape(-1, *(1,) * len(case.rest))
+    return bias
 
 
 def conv_transpose_input_grad(
@@ -117,7 +132,8 @@ def conv_transpose_input_grad(
     """
     op = "conv_transpose_input_grad"
     dy, weight = as_array(op, "dy", dy), as_array(op, "weight", weight)
-    case = _case(op, tuple(x_shape), weight.shape, stride, padding, output_padding, dilation, groups)
+    shape = checks.shape_of(op, "x_shape", x_shape)
+    case = _case(op, shape, weight.shape, stride, padding, output_padding, dilation, groups)
     dy = case.stamped(op, dy)
     return conv(dy, weight, stride=stride, padding=case.cut, dilation=dilation, groups=groups)
 
@@ -156,7 +172,7 @@ def conv_transpose_weight_grad(
     """
     op = "conv_transpose_weight_grad"
     dy, x = as_array(op, "dy", dy), as_array(op, "x", x)
-    shape = tuple(weight_shape)
+    shape = checks.shape_of(op, "weight_shape", weight_shape)
     case = _case(op, x.shape, shape, stride, padding, output_padding, dilation, groups)
     dy = case.stamped(op, dy)
     return conv_weight_grad(x, dy, shape, stride=stride, padding=case.cut, dilation=dilation, groups=groups)
@@ -226,16 +242,8 @@ def _case(
     geometry.check_groups(op, groups, in_channels=(channels, f"x has shape {x_shape}"))
     if weight_shape[0] != channels:
         raise ValueError(channels_message(op, x_shape, weight_shape, weight_shape[0], rank))
-    kernel = geometry.per_axis(op, "kernel_size", weight_shape[2:], rank)
-    steps = geometry.per_axis(op, "stride", stride, rank)
-    gaps = geometry.per_axis(op, "dilation", dilation, rank)
-    extra = geometry.per_axis(op, "output_padding", output_padding, rank, minimum=0)
-    if any(e >= max(s, d) and e > 0 for e, s, d in zip(extra, steps, gaps, strict=True)):
-        raise ValueError(
-            f"{op}: output_padding={output_padding!r} must be under the stride {steps} or the dilation {gaps}"
-        )
-    span = tuple(d * (k - 1) + 1 for k, d in zip(kernel, gaps, strict=True))
-    pairs = _cut(op, padding, span, steps, extra)
+    kernel = weight_shape[2:]
+    steps, extra, span, pairs = stamp(op, kernel, stride, padding, output_padding, dilation)
     full = tuple((n - 1) * s + reach for n, s, reach in zip(image, steps, span, strict=True))
     out = tuple(n - b - a + e for n, (b, a), e in zip(full, pairs, extra, strict=True))
     cut = tuple((b, max(0, a - e)) for (b, a), e in zip(pairs, extra, strict=True))
@@ -249,12 +257,47 @@ def _case(
     return _Case(x_shape[: -rank - 1], weight_shape[1] * groups, out, cut, rest)
 
 
+def stamp(
+    op: str, kernel: Sequence[int], stride: Sizes, padding: Padding, output_padding: Sizes, dilation: Sizes
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], Pairs]:
+    """Return a transposed window's stride, output padding, span and cut on each axis, checked.
+
+    Args:
+        op: the operation that asks, for the message.
+        kernel: the window's cells on each axis.
+        stride, padding, output_padding, dilation: as in `conv_transpose`.
+
+    Raises:
+        TypeError, ValueError: an argument that can't work, whatever the image.
+
+    Example:
+        >>> stamp("conv_transpose", (4,), 2, "same", 0, 1)
+        ((2,), (0,), (4,), ((1, 1),))
+    """
+    rank = len(kernel)
+    kernel = geometry.per_axis(op, "kernel_size", kernel, rank)
+    steps = geometry.per_axis(op, "stride", stride, rank)
+    gaps = geometry.per_axis(op, "dilation", dilation, rank)
+    extra = geometry.per_axis(op, "output_padding", output_padding, rank, minimum=0)
+    if any(e >= max(s, d) and e > 0 for e, s, d in zip(extra, steps, gaps, strict=True)):
+        raise ValueError(
+            f"{op}: output_padding={output_padding!r} must be under the stride {steps} or the dilation {gaps}"
+        )
+    span = tuple(d * (k - 1) + 1 for k, d in zip(kernel, gaps, strict=True))
+    return steps, extra, span, _cut(op, padding, span, steps, extra)
+
+
 def _cut(
     op: str, padding: Padding, span: tuple[int, ...], stride: tuple[int, ...], extra: tuple[int, ...]
 ) -> Pairs:
     """Return the (before, after) that padding cuts; by name, so that `size·stride` outputs are left."""
-    if not isinstance(padding, str) or padding not in ("valid", "same", "same_lower"):
+    if not isinstance(padding, str):
         return geometry.padding_pairs(op, padding, len(span))
+    if padding not in ("valid", "same", "same_lower"):
+        raise ValueError(
+            f"{op}: padding={padding!r} is not known; use 'valid', 'same', 'same_lower', a number, one per axis, "
+            f"or a (before, after) pair per axis"
+        )
     if padding == "valid":
         return ((0, 0),) * len(span)
     pairs = []

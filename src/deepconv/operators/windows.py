@@ -3,11 +3,14 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from deepconv import geometry
-from deepconv.arrays import Array, as_array, dtypes
+from deepconv.arrays import Array, as_array
 from deepconv.engine import columns
 from deepconv.engine import padding as engine_padding
 from deepconv.geometry import Padding, Pairs, Sizes, Window
+from deepconv.operators import checks
 
 
 def kernel_rank(op: str, kernel_size: Sizes, x: Array) -> int:
@@ -68,6 +71,7 @@ def im2col(
         "im2col", batch.shape[2:], kernel_size, stride=stride, padding=padding, dilation=dilation
     )
     cols = columns.im2col(batch, window)
+    cols = cols.copy() if np.may_share_memory(cols, x) else cols  # a window of one cell needs no copying
     return cols if batched else cols[0]
 
 
@@ -98,6 +102,7 @@ def col2im(
 
     Raises:
         TypeError, ValueError: an argument that can't work, or `cols` of a shape that `im2col` can't have written.
+        OverflowError: integers whose sum may exceed int64.
 
     Example:
         >>> import numpy as np
@@ -108,13 +113,13 @@ def col2im(
                [1., 2., 1.]])
     """
     cols = as_array("col2im", "cols", cols)
-    image = geometry.per_axis("col2im", "image_size", image_size, len(tuple(image_size)))
+    image = checks.shape_of("col2im", "image_size", image_size)
     window = geometry.window("col2im", image, kernel_size, stride=stride, padding=padding, dilation=dilation)
     _check_columns(cols, image, window)
-    compute, result = dtypes("col2im", cols)
+    (cols,), result = checks.numbers("col2im", cols, terms=window.taps)
     batch = cols if cols.ndim == 3 else cols[None]
     shape = (len(batch), batch.shape[2] // window.taps, *image)
-    x = columns.col2im(batch.astype(compute, copy=False), shape, window).astype(result, copy=False)
+    x = columns.col2im(batch, shape, window).astype(result, copy=False)
     return x if cols.ndim == 3 else x[0]
 
 
@@ -184,6 +189,22 @@ def check_mode(op: str, image: Sequence[int], pairs: Pairs, mode: str, argument:
             )
 
 
+def copies(pairs: Pairs, mode: str) -> int:
+    """Return how often a padded image may show one pixel at most, itself included.
+
+    Args:
+        pairs: (before, after) for each axis.
+        mode: one of `PADDING_MODES`.
+
+    Example:
+        >>> copies(((2, 1),), "replicate"), copies(((2, 1),), "zeros")
+        (4, 1)
+    """
+    if mode == "zeros":
+        return 1
+    return math.prod(1 + max(0, before) + max(0, after) for before, after in pairs)
+
+
 def pad(x: Array, padding: Padding, *, mode: str = "zeros", value: float = 0) -> Array:
     """Add a border to the last axes of an array, or cut one off where a number is negative.
 
@@ -192,7 +213,7 @@ def pad(x: Array, padding: Padding, *, mode: str = "zeros", value: float = 0) ->
         padding: a (before, after) pair for each of the last axes, `[(1, 2), (0, 1)]`; one number for each
             of the last axes; or one number for every spatial axis.
         mode: zeros, reflect (the edge pixel is not repeated), replicate (it is) or circular.
-        value: what zeros puts there instead of 0.
+        value: what zeros puts there instead of 0; a number that the dtype of `x` can hold.
 
     Returns:
         The padded array, of the dtype of `x`.
@@ -208,7 +229,19 @@ def pad(x: Array, padding: Padding, *, mode: str = "zeros", value: float = 0) ->
     x = as_array("pad", "x", x)
     pairs = _pairs("pad", padding, x.ndim, x.shape)
     check_mode("pad", x.shape[x.ndim - len(pairs) :], pairs, mode)
-    return engine_padding.pad(x, pairs, mode, value)
+    return engine_padding.pad(x, pairs, mode, _border(x, value))
+
+
+def _border(x: Array, value: float) -> float:
+    """Return what fills the border, or raise where an array of `x`'s type can't hold it: nothing wraps."""
+    number = as_array("pad", "value", value)
+    if number.ndim:
+        raise TypeError(f"pad: value={value!r} is not one number")
+    if x.dtype.kind != "f" and int(number.clip(-(2.0**64), 2.0**64) if number == number else 0) != number:
+        raise ValueError(f"pad: value={value!r} is not a whole number, but x is {x.dtype}; convert x first")
+    if x.dtype.kind in "iu" and not np.iinfo(x.dtype).min <= number <= np.iinfo(x.dtype).max:
+        raise ValueError(f"pad: value={value!r} is beyond {x.dtype}, the dtype of x; convert x first")
+    return value
 
 
 def pad_input_grad(dy: Array, x_shape: Sequence[int], padding: Padding, *, mode: str = "zeros") -> Array:
@@ -225,6 +258,7 @@ def pad_input_grad(dy: Array, x_shape: Sequence[int], padding: Padding, *, mode:
 
     Raises:
         TypeError, ValueError: an argument that can't work, or `dy` of another shape than `pad` gives.
+        OverflowError: integers whose sum may exceed int64.
 
     Example:
         >>> import numpy as np
@@ -232,7 +266,7 @@ def pad_input_grad(dy: Array, x_shape: Sequence[int], padding: Padding, *, mode:
         array([1., 3., 2.])
     """
     dy = as_array("pad_input_grad", "dy", dy)
-    shape = tuple(x_shape)
+    shape = checks.shape_of("pad_input_grad", "x_shape", x_shape)
     pairs = _pairs("pad_input_grad", padding, len(shape), shape)
     image = shape[len(shape) - len(pairs) :]
     check_mode("pad_input_grad", image, pairs, mode)
@@ -242,6 +276,5 @@ def pad_input_grad(dy: Array, x_shape: Sequence[int], padding: Padding, *, mode:
             f"pad_input_grad: dy has shape {dy.shape} but pad gives {shape[: len(shape) - len(pairs)] + grown} "
             f"for x_shape={shape} and padding={padding!r}; pass the gradient of that output"
         )
-    compute, result = dtypes("pad_input_grad", dy)
-    dx = engine_padding.pad_input_grad(dy.astype(compute, copy=False), image, pairs, mode)
-    return dx.astype(result, copy=False)
+    (dy,), result = checks.numbers("pad_input_grad", dy, terms=copies(pairs, mode))
+    return engine_padding.pad_input_grad(dy, image, pairs, mode).astype(result, copy=False)
