@@ -8,8 +8,13 @@ import os
 # nothing at the sizes tested here; tests of threads say themselves how many they want.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
+# What a program shows depends on the terminal it believes to have; here it has the same one everywhere.
+os.environ["TERM"] = "xterm"
+for _name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+    os.environ.pop(_name, None)
 
 import random
+import signal
 import zlib
 
 import numpy as np
@@ -34,6 +39,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("markexpr") in ("", "full"):
         profile = "full"
     settings.load_profile(profile)
+    # A shell starts what runs in the background with Ctrl-C ignored, and every child inherits that: tests
+    # that interrupt a child would wait in vain.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def examples(ci: int, full: int) -> int:
