@@ -8,10 +8,6 @@ import os
 # nothing at the sizes tested here; tests of threads say themselves how many they want.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
-# What a program shows depends on the terminal it believes to have; here it has the same one everywhere.
-os.environ["TERM"] = "xterm"
-for _name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
-    os.environ.pop(_name, None)
 
 import random
 import signal
@@ -20,6 +16,11 @@ import zlib
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+
+# What a program shows depends on the terminal it believes to have; here it has the same one everywhere.
+os.environ["TERM"] = "xterm"
+for _name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+    os.environ.pop(_name, None)
 
 # Seeded, so that what passed passes again; no deadline, as a shared machine may stall at any moment.
 COMMON = settings(
