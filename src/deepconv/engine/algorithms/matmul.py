@@ -57,33 +57,40 @@ def prepare(problem: Problem, weight: Array) -> Array:
 def forward(problem: Problem, x: Array, weight: Array, bias: Array | None) -> Array:
     """Return `y` of `x (N, C, *image)` and the prepared weight."""
     y = np.empty(problem.y_shape, problem.dtype)
-    for part in chunks(problem, _bytes_per_image(problem)):
-        last = batch_last(problem, part.stop - part.start)
-        seen = windows(
-            padded(x[part], problem.window, problem.dtype, last), problem.window, problem.out, last
-        )
-        product = np.matmul(weight, matrix(seen, problem.groups, problem.window.taps))
-        if bias is not None:
-            product += bias.reshape(problem.groups, -1, 1)
-        put_back(product.reshape(problem.out_channels, *seen.shape[1 + problem.window.rank :]), y[part], last)
+    for part in chunks(problem, _bytes_per_image(problem)):  # a call each, so that no two parts' columns live
+        _forward_part(problem, x[part], weight, bias, y[part])
     return y
+
+
+def _forward_part(problem: Problem, x: Array, weight: Array, bias: Array | None, y: Array) -> None:
+    """Write a part of the batch into its place in `y`."""
+    last = batch_last(problem, len(x))
+    seen = windows(padded(x, problem.window, problem.dtype, last), problem.window, problem.out, last)
+    product = np.matmul(weight, matrix(seen, problem.groups, problem.window.taps))
+    if bias is not None:
+        product += bias.reshape(problem.groups, -1, 1)
+    put_back(product.reshape(problem.out_channels, *seen.shape[1 + problem.window.rank :]), y, last)
 
 
 def input_grad(problem: Problem, dy: Array, weight: Array) -> Array:
     """Return `dx` of `dy (N, K, *out)` and the prepared weight."""
     dx = np.empty(problem.x_shape, problem.dtype)
-    size = problem.window.padded_size(problem.image)
     for part in chunks(problem, _bytes_per_image(problem)):
-        n = part.stop - part.start
-        last = batch_last(problem, n)
-        cells, lead, tail = ((*problem.out, n), (), (n,)) if last else ((n, *problem.out), (n,), ())
-        columns = np.matmul(weight.transpose(0, 2, 1), matrix(turned(dy[part], last), problem.groups))
-        columns = columns.reshape(problem.in_channels, *problem.window.kernel, *cells)
-        total = np.zeros((problem.in_channels, *lead, *size, *tail), problem.dtype)
-        for tap, cell in tap_slices(problem.window, problem.out, last):
-            total[cell] += columns[:, *tap]
-        put_back(total[inside(problem.window, problem.image, last)], dx[part], last)
+        _input_grad_part(problem, dy[part], weight, dx[part])
     return dx
+
+
+def _input_grad_part(problem: Problem, dy: Array, weight: Array, dx: Array) -> None:
+    """Write a part of the batch into its place in `dx`."""
+    n, size = len(dy), problem.window.padded_size(problem.image)
+    last = batch_last(problem, n)
+    cells, lead, tail = ((*problem.out, n), (), (n,)) if last else ((n, *problem.out), (n,), ())
+    columns = np.matmul(weight.transpose(0, 2, 1), matrix(turned(dy, last), problem.groups))
+    columns = columns.reshape(problem.in_channels, *problem.window.kernel, *cells)
+    total = np.zeros((problem.in_channels, *lead, *size, *tail), problem.dtype)
+    for tap, cell in tap_slices(problem.window, problem.out, last):
+        total[cell] += columns[:, *tap]
+    put_back(total[inside(problem.window, problem.image, last)], dx, last)
 
 
 def weight_grad(problem: Problem, dy: Array, x: Array) -> Array:
@@ -91,10 +98,14 @@ def weight_grad(problem: Problem, dy: Array, x: Array) -> Array:
     shape = (problem.groups, problem.out_channels // problem.groups, math.prod(problem.weight_shape[1:]))
     dw = np.zeros(shape, problem.dtype)
     for part in chunks(problem, _bytes_per_image(problem)):
-        last = batch_last(problem, part.stop - part.start)
-        seen = windows(
-            padded(x[part], problem.window, problem.dtype, last), problem.window, problem.out, last
-        )
-        columns = matrix(seen, problem.groups, problem.window.taps)
-        dw += np.matmul(matrix(turned(dy[part], last), problem.groups), columns.transpose(0, 2, 1))
+        dw += _weight_grad_part(problem, dy[part], x[part])
     return dw.reshape(problem.weight_shape)
+
+
+def _weight_grad_part(problem: Problem, dy: Array, x: Array) -> Array:
+    """Return a part of the batch's share, `(groups, K/groups, C/groups·taps)`."""
+    last = batch_last(problem, len(x))
+    seen = windows(padded(x, problem.window, problem.dtype, last), problem.window, problem.out, last)
+    columns = matrix(seen, problem.groups, problem.window.taps)
+    share: Array = np.matmul(matrix(turned(dy, last), problem.groups), columns.transpose(0, 2, 1))
+    return share
