@@ -44,6 +44,7 @@ def test_ceil_mode_takes_every_place_that_starts_inside(n, k, s, p):
 
 def test_causal_sees_nothing_after_itself():
     assert window("conv", (9,), 3, padding="causal", dilation=2).padding == ((4, 0),)
+    assert window("conv", (9, 8), (3, 2), padding="causal", dilation=(2, 3)).padding == ((4, 0), (3, 0))
 
 
 def test_formula_reads_as_written():
@@ -66,6 +67,7 @@ def test_formula_reads_as_written():
         (dict(stride="2"), TypeError, r"conv: stride='2' is not a whole number"),
         (dict(stride=(1, 2, 3)), ValueError, r"conv: stride=\(1, 2, 3\) has 3 numbers for 2 spatial axes"),
         (dict(padding=-1), ValueError, r"conv: padding=-1 must be at least 0"),
+        (dict(padding=[(-1, 1), 0]), ValueError, r"conv: padding=\[\(-1, 1\), 0\] must be at least 0"),
         (dict(padding="full"), ValueError, r"conv: padding='full' is not known; use 'valid', 'same'"),
         (dict(padding=(1, 2, 3)), ValueError, r"conv: padding=\(1, 2, 3\) has 3 entries for 2 spatial axes"),
         (dict(padding=[(1, 2, 3), 1]), TypeError, r"neither a number nor a \(before, after\) pair"),
@@ -91,6 +93,8 @@ def test_groups():
     )
     with pytest.raises(ValueError, match=message):
         check_groups("conv", 3, in_channels=(8, "x has shape (2, 8, 5, 5)"))
+    with pytest.raises(ValueError, match="groups=8 does not divide in_channels=3 .*; use 1 or 3$"):
+        check_groups("conv", 8, in_channels=(3, "x has shape (2, 3, 5, 5)"))
     with pytest.raises(ValueError, match="groups=0 must be at least 1"):
         check_groups("conv", 0)
     with pytest.raises(TypeError, match=r"groups=2\.0 is not a whole number"):

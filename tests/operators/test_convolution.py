@@ -273,6 +273,15 @@ def test_what_can_not_work_says_why(call, error, message):
         call()
 
 
+def test_what_equals_a_number_seen_before_is_checked_all_the_same():
+    """What was checked once is kept, and True == 1 == 1.0."""
+    dc.conv(X, W, stride=1, groups=1)
+    with pytest.raises(TypeError, match="stride=True is not a whole number"):
+        dc.conv(X, W, stride=True, groups=1)
+    with pytest.raises(TypeError, match=r"groups=1\.0 is not a whole number"):
+        dc.conv(X, W, stride=1, groups=1.0)
+
+
 def test_a_gradient_of_another_batch_is_not_broadcast():
     """The post's class takes it silently."""
     with pytest.raises(ValueError, match=r"dy has shape \(1, 4, 3, 3\) but the output has \(2, 4, 3, 3\)"):

@@ -101,6 +101,15 @@ def test_same_gives_stride_times_as_many(padding, first):
     )
 
 
+@pytest.mark.parametrize(("padding", "first"), [("same", 0), ("same_lower", 1)])
+def test_same_counts_the_output_padding(padding, first):
+    x, w = np.arange(1.0, 5).reshape(1, 1, 4), np.array([[[1.0, 10.0, 100.0]]])
+    whole = dc.conv_transpose(x, w, stride=3, output_padding=1)
+    assert whole.shape == (1, 1, 13)
+    same = dc.conv_transpose(x, w, stride=3, padding=padding, output_padding=1)
+    np.testing.assert_array_equal(same, whole[..., first : first + 12])
+
+
 def test_bias_and_one_image():
     rng = np.random.default_rng(0)
     x, w, b = rng.standard_normal((3, 4, 5)), rng.standard_normal((3, 2, 2, 3)), np.array([5.0, -70.0])

@@ -77,6 +77,8 @@ def test_one_image_and_types():
         (lambda: dc.pad(np.zeros((1, 1, 3)), 1, mode="wrap"), ValueError, "mode='wrap' is not known"),
         (lambda: dc.pad(np.zeros((3,)), [(1, 1), (1, 1)]), ValueError, r"pad: padding=.*does not fit x of"),
         (lambda: dc.pad(np.zeros((3,)), [(-2, -2)]), ValueError, "cuts more than the 3 pixels"),
+        (lambda: dc.pad(np.zeros((3,)), [(-2, 2)], mode="circular"), ValueError,
+         r"mode='circular' can't pad 3 pixels by \(-2, 2\); it shows at most 1"),
         (lambda: dc.pad_input_grad(np.zeros(5), (3,), [(2, 1)]), ValueError, r"dy has shape \(5,\) but pad gives"),
     ],
 )  # fmt: skip
