@@ -93,7 +93,7 @@ def test_groups():
     )
     with pytest.raises(ValueError, match=message):
         check_groups("conv", 3, in_channels=(8, "x has shape (2, 8, 5, 5)"))
-    with pytest.raises(ValueError, match="groups=8 does not divide in_channels=3 .*; use 1 or 3$"):
+    with pytest.raises(ValueError, match=r"groups=8 does not divide in_channels=3 .*; use 1 or 3$"):
         check_groups("conv", 8, in_channels=(3, "x has shape (2, 3, 5, 5)"))
     with pytest.raises(ValueError, match="groups=0 must be at least 1"):
         check_groups("conv", 0)

@@ -71,3 +71,26 @@ def test_what_cannot_work_is_refused(rng):
         linear_bias_grad(np.array(3.0))
     with pytest.raises(TypeError, match="weight has dtype complex128"):
         linear(x, weight + 1j)
+
+
+def test_integers_are_exact_just_beyond_a_double():
+    """2**53 + 1 is no float64."""
+    assert linear([2**53, 1], [[1, 1]]).tolist() == [2**53 + 1]
+    assert linear([2**53], [[1]], [1]).tolist() == [2**53 + 1]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: linear([2**62, 2**62], [[1, 1]]),
+        lambda: linear([2**62], [[1]], [2**62]),
+        lambda: linear([1, 1], [[-(2**62) - 1, 1]]),
+        lambda: linear_input_grad([2**62, 2**62], [[1], [1]]),
+        lambda: linear_weight_grad(np.full((2, 1), 2**62), [[1], [1]]),
+        lambda: linear_bias_grad(np.full((2, 1), 2**62)),
+        lambda: linear_bias_grad(np.array([[-(2**62) - 1], [1]])),
+    ],
+)
+def test_integers_that_may_overflow_say_so(call):
+    with pytest.raises(OverflowError, match=r"linear.*: a sum of \d .* may reach"):
+        call()

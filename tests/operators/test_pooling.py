@@ -334,26 +334,38 @@ def test_other_refusals(rng):
 def test_negative_integers_win_against_padding():
     """No cell of these windows lies on a pixel everywhere."""
     x = -np.arange(1, 5).reshape(1, 1, 4)
-    assert dc.max_pool(x, (2,), padding=1).tolist() == [[[-1, -2, -4]]]
-    assert dc.max_pool_indices(x, (2,), padding=1).tolist() == [[[0, 1, 3]]]
+    assert pooling.max_pool(x, (2,), padding=1).tolist() == [[[-1, -2, -4]]]
+    assert pooling.max_pool_indices(x, (2,), padding=1).tolist() == [[[0, 1, 3]]]
 
 
 def test_many_pixels_are_searched_in_parts():
     """So many that the winners of each image are sought by themselves."""
     rng = np.random.default_rng(0)
     x, dy = rng.standard_normal((3, 1, 300, 301)), rng.standard_normal((3, 1, 150, 150))
-    each = [dc.max_pool_indices(one[None], 2) for one in x]
-    np.testing.assert_array_equal(dc.max_pool_indices(x, 2), np.concatenate(each))
-    each = [dc.max_pool_input_grad(a[None], b[None], 2) for a, b in zip(dy, x, strict=True)]
-    np.testing.assert_array_equal(dc.max_pool_input_grad(dy, x, 2), np.concatenate(each))
+    each = [pooling.max_pool_indices(one[None], 2) for one in x]
+    np.testing.assert_array_equal(pooling.max_pool_indices(x, 2), np.concatenate(each))
+    each = [pooling.max_pool_input_grad(a[None], b[None], 2) for a, b in zip(dy, x, strict=True)]
+    np.testing.assert_array_equal(pooling.max_pool_input_grad(dy, x, 2), np.concatenate(each))
 
 
 def test_integer_gradients_that_may_overflow_say_so():
     x, dy = np.array([[[1, 5, 1]]]), np.full((1, 1, 2), 2**62)
     with pytest.raises(OverflowError, match="max_pool_input_grad: a sum of 2 numbers"):
-        dc.max_pool_input_grad(dy, x, (2,), stride=1)
+        pooling.max_pool_input_grad(dy, x, (2,), stride=1)
     with pytest.raises(OverflowError, match="adaptive_max_pool_input_grad: a sum of"):
-        dc.adaptive_max_pool_input_grad(dy, x, (2,))
+        adaptive.adaptive_max_pool_input_grad(dy, x, (2,))
     with pytest.raises(OverflowError, match="max_pool_input_grad"):
-        dc.max_pool_input_grad(np.array([[[-(2**62) - 1, 1]]]), x, (2,), stride=1)
-    assert dc.max_pool_input_grad(dy - 1, x, (2,), stride=1).tolist() == [[[0, 2**63 - 2, 0]]]
+        pooling.max_pool_input_grad(np.array([[[-(2**62) - 1, 1]]]), x, (2,), stride=1)
+    assert pooling.max_pool_input_grad(dy - 1, x, (2,), stride=1).tolist() == [[[0, 2**63 - 2, 0]]]
+
+
+def test_a_sum_of_squares_may_overflow_where_one_square_does_not():
+    x = np.full((1, 1, 2), 1.5e19, np.float32)
+    np.testing.assert_allclose(lp_pooling.lp_pool(x, 2), [[[1.5e19 * np.sqrt(2)]]], rtol=1e-6)
+    np.testing.assert_allclose(lp_pooling.global_lp_pool(x), [[[1.5e19 * np.sqrt(2)]]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("divisor", [0, np.inf, np.nan])
+def test_a_divisor_that_divides_nothing_is_refused(divisor):
+    with pytest.raises(ValueError, match=f"avg_pool: divisor_override={divisor} can't divide a sum"):
+        pooling.avg_pool(np.ones((1, 1, 4)), 2, divisor_override=divisor)
