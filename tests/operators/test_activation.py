@@ -78,6 +78,30 @@ def test_far_out_there_are_limits_and_no_warnings(name, words, plain, limits, dt
     assert np.isfinite(function(np.array([-1e4, 1e4], np.float16), **words)).all()
 
 
+@POINTWISE_CASES
+def test_small_values_are_right_relative_to_themselves(name, words, plain, limits):
+    """Far to the left silu and gelu are small, but still the product that they are defined as."""
+    x = np.array([-30.0, -21.5, -12.25, -5.5])
+    if name.startswith("gelu"):
+        x = x[-1:] if words else np.array([-5.5, -4.5])  # 1 + erf leaves no digits beyond
+    y = getattr(activation, name)(x, **words)
+    rtol = 1e-6 if name.startswith("gelu") else 1e-12
+    np.testing.assert_allclose(y, [plain(v) for v in x], rtol=rtol)
+
+
+def test_silu_gradient_far_to_the_left():
+    x = np.array([-25.0, -21.5])
+    s = np.exp(x) / (1 + np.exp(x))
+    np.testing.assert_allclose(activation.silu_input_grad(np.ones(2), x), s * (1 + x * (1 - s)), rtol=1e-9)
+
+
+def test_leaky_relu_at_zero_has_the_slope_of_the_left_side():
+    """As in PyTorch, and as relu, whose slope at 0 is 0."""
+    one, zero = np.ones(1), np.array([0.0])
+    for slope in (0.25, 0.0, -3.0, 2.0):
+        assert activation.leaky_relu_input_grad(one, zero, slope).tolist() == [slope]
+
+
 def test_relu_at_zero_and_with_gradients_that_are_not_finite():
     x = np.array([-1.0, 0.0, 1.0, np.nan, -2.0])
     dy = np.array([np.inf, 1.0, np.inf, 3.0, np.nan])

@@ -147,6 +147,8 @@ def test_what_cannot_work_is_refused(rng):
         ValueError, match=r"batch_norm: weight has shape \(3,\) but x of shape \(2, 4, 3\) has 4 ch"
     ):
         norm.batch_norm(x, np.ones(3))
+    with pytest.raises(ValueError, match=r"batch_norm: weight has shape \(4, 1\) but x"):
+        norm.batch_norm(x, np.ones((4, 1)))  # of the right size, but it would be spread over the batch
     with pytest.raises(ValueError, match="only one of mean and var is given"):
         norm.batch_norm(x, mean=four)
     with pytest.raises(ValueError, match=r"x has 1 value per channel \(shape \(1, 4, 1\)\)"):
