@@ -165,3 +165,21 @@ X, W = np.zeros((2, 4, 5, 5)), np.zeros((4, 3, 3, 3))
 def test_what_can_not_work_says_why(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_shapes_given_as_arguments():
+    x, w = np.zeros((1, 2, 4, 3)), np.zeros((2, 3, 3, 3))
+    with pytest.raises(
+        TypeError,
+        match=r"conv_transpose_input_grad: x_shape is an array of shape \(1, 2, 4, 3\); pass its shape",
+    ):
+        dc.conv_transpose_input_grad(np.zeros((1, 3, 6, 5)), w, x)
+    with pytest.raises(TypeError, match="conv_transpose_weight_grad: weight_shape=3 is not a shape"):
+        dc.conv_transpose_weight_grad(np.zeros((1, 3, 6, 5)), x, 3)
+
+
+def test_a_padding_that_a_transposed_convolution_lacks():
+    with pytest.raises(
+        ValueError, match=r"padding='causal' is not known; use 'valid', 'same', 'same_lower', a number"
+    ):
+        dc.conv_transpose(np.zeros((1, 2, 4)), np.zeros((2, 3, 3)), padding="causal")

@@ -151,3 +151,46 @@ def test_integers_that_may_overflow_say_so():
         with pytest.raises(OverflowError, match="pad_input_grad: a sum of 2 numbers"):
             dc.pad_input_grad(dy, (2,), [(0, 1)], mode=mode)
     assert dc.pad_input_grad(dy, (1,), [(1, 1)]).tolist() == [2**62]
+
+
+@pytest.mark.parametrize("kernel", [1, 5, (1, 7)])
+@pytest.mark.parametrize("batched", [True, False])
+def test_im2col_never_shares_memory_with_the_image(kernel, batched):
+    x = np.random.default_rng(0).standard_normal((2, 3, 5, 7))
+    if not batched:
+        x, kernel = x[0], kernel if isinstance(kernel, tuple) else (kernel, kernel)
+    before = x.copy()
+    dc.im2col(x, kernel)[...] = 99
+    np.testing.assert_array_equal(x, before)
+
+
+@pytest.mark.parametrize(
+    ("x", "value", "error", "text"),
+    [
+        (np.zeros((2, 3), np.uint8), 300, ValueError, "pad: value=300 is beyond uint8"),
+        (np.zeros((2, 3), np.uint8), -1, ValueError, "pad: value=-1 is beyond uint8"),
+        (np.zeros((2, 3), int), 1.5, ValueError, "pad: value=1.5 is not a whole number, but x is int64"),
+        (np.zeros((2, 3), int), np.nan, ValueError, "pad: value=nan is not a whole number"),
+        (np.zeros((2, 3), int), np.inf, ValueError, "pad: value=inf is beyond|is not a whole number"),
+        (np.zeros((2, 3)), "a", TypeError, "pad: value has dtype <U1"),
+        (np.zeros((2, 3)), [1, 2], TypeError, r"pad: value=\[1, 2\] is not one number"),
+    ],
+)
+def test_a_border_that_the_array_cannot_hold(x, value, error, text):
+    with pytest.raises(error, match=text):
+        dc.pad(x, [(1, 1)], value=value)
+
+
+def test_borders_that_an_array_can_hold():
+    assert dc.pad(np.zeros((1, 1), np.uint8), [(1, 0)], value=255.0).tolist() == [[255, 0]]
+    assert np.isnan(dc.pad(np.zeros((1, 1), np.float32), [(1, 0)], value=np.nan)[0, 0])
+    assert dc.pad(np.zeros((1, 1), bool), [(1, 0)], value=True).tolist() == [[True, False]]
+    largest = 2**63 - 1
+    assert dc.pad(np.zeros((1, 1), np.int64), [(1, 0)], value=largest).tolist() == [[largest, 0]]
+
+
+def test_shapes_given_as_arguments():
+    with pytest.raises(TypeError, match="col2im: image_size=7 is not a shape"):
+        dc.col2im(np.zeros((25, 9)), 7, 3)
+    with pytest.raises(TypeError, match=r"pad_input_grad: x_shape=\(3, 'a'\) is not a shape"):
+        dc.pad_input_grad(np.zeros((3, 5)), (3, "a"), [(1, 1)])

@@ -24,6 +24,8 @@ def shape_of(op: str, name: str, value: Sequence[int]) -> tuple[int, ...]:
         >>> shape_of("avg_pool_input_grad", "x_shape", [1, 3, 8])
         (1, 3, 8)
     """
+    if isinstance(value, np.ndarray) and value.ndim != 1:
+        raise TypeError(f"{op}: {name} is an array of shape {value.shape}; pass its shape, not the array")
     try:
         shape = tuple(operator.index(n) for n in value)
     except TypeError:

@@ -234,12 +234,16 @@ def pad(x: Array, padding: Padding, *, mode: str = "zeros", value: float = 0) ->
 
 def _border(x: Array, value: float) -> float:
     """Return what fills the border, or raise where an array of `x`'s type can't hold it: nothing wraps."""
-    number = as_array("pad", "value", value)
-    if number.ndim:
+    array = as_array("pad", "value", value)
+    if array.ndim:
         raise TypeError(f"pad: value={value!r} is not one number")
-    if x.dtype.kind != "f" and int(number.clip(-(2.0**64), 2.0**64) if number == number else 0) != number:
+    number = array.item()
+    if x.dtype.kind == "f":
+        return value
+    if not float(number).is_integer():
         raise ValueError(f"pad: value={value!r} is not a whole number, but x is {x.dtype}; convert x first")
-    if x.dtype.kind in "iu" and not np.iinfo(x.dtype).min <= number <= np.iinfo(x.dtype).max:
+    low, high = (0, 1) if x.dtype.kind == "b" else (np.iinfo(x.dtype).min, np.iinfo(x.dtype).max)
+    if not low <= number <= high:
         raise ValueError(f"pad: value={value!r} is beyond {x.dtype}, the dtype of x; convert x first")
     return value
 
