@@ -399,3 +399,17 @@ def test_too_many_layers():
     many = made("Sequential", layers=[made("ReLU")] * 50)
     with pytest.raises(ValueError, match="more than 40 layers"):
         build(many, dl.LAYERS, limit=40)
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "text"),
+    [
+        ({"dtype": "float99"}, TypeError, "Linear.initialize: dtype='float99' is no dtype"),
+        ({"dtype": np.longdouble}, TypeError, "is not a float; use float32 or float64"),
+        ({"seed": "a"}, ValueError, "Linear.initialize: seed='a' is no seed"),
+        ({"seed": -1}, ValueError, "Linear.initialize: seed=-1 is no seed; use a whole number ≥ 0"),
+    ],
+)
+def test_a_dtype_or_seed_that_is_none(words, error, text):
+    with pytest.raises(error, match=text):
+        dl.Linear(3, 2).initialize((3,), **words)

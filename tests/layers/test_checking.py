@@ -154,3 +154,11 @@ def test_small_and_large_inputs():
         dl.check_gradients(dl.Linear(None, 3), x * scale)
         with pytest.raises(dl.GradientError):
             dl.check_gradients(lambda x: (x**2, lambda dy: 2.002 * x * dy), x * scale)
+
+
+def test_a_function_that_returns_no_pullback(rng):
+    x = rng.standard_normal((2, 3))  # two rows: not an output and a pullback
+    with pytest.raises(
+        TypeError, match=r"check_gradients: .*tanh.* returned ndarray, not the output and a pullback"
+    ):
+        dl.check_gradients(np.tanh, x)

@@ -95,3 +95,38 @@ def test_the_cost_of_a_convolution():
     assert f"{3 * 6 * 6 * 2 * 3 * 2:,}" in rows  # 3×6 places of 6 channels, each over 2 channels of 3×2
     rows = dl.ConvTranspose2d(4, 6, (3, 2), stride=2).summary((4, 5, 7))
     assert f"{5 * 7 * 4 * 6 * 3 * 2:,}" in rows
+
+
+@pytest.mark.parametrize("kind", [dl.Conv2d, dl.ConvTranspose2d])
+def test_no_channels_to_infer(kind):
+    with pytest.raises(
+        ValueError, match=r"x has no channels \(shape \(0, 9, 8\)\); pass \(N, C, H, W\), as x\[:, None\]"
+    ):
+        kind(None, 4, 3)(np.zeros((0, 9, 8), np.float32))
+
+
+@pytest.mark.parametrize("padding", ["valid", "same", "same_lower", [(0, 1), (1, 0)]])
+def test_a_transposed_layer_takes_every_padding_that_the_operator_takes(padding, rng):
+    layer = dl.ConvTranspose2d(2, 3, (4, 5), stride=2, padding=padding).initialize(
+        (2, 5, 4), dtype=np.float64
+    )
+    x = rng.standard_normal((2, 2, 5, 4))
+    expected = conv_transpose(x, layer.weight.value, stride=2, padding=padding)
+    np.testing.assert_array_equal(layer(x), expected)
+    dl.check_gradients(layer, x)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (
+            {"padding": "causal"},
+            "ConvTranspose2d: padding='causal' is not known; use 'valid', 'same', 'same_lower'",
+        ),
+        ({"output_padding": 2}, "ConvTranspose2d: output_padding=2 must be under the stride"),
+        ({"padding": "same", "stride": 5}, "ConvTranspose2d: padding='same' can't make 5 outputs"),
+    ],
+)
+def test_a_transposed_layer_refuses_where_it_is_written(words, text):
+    with pytest.raises(ValueError, match=text):
+        dl.ConvTranspose2d(2, 3, 3, **{"stride": 2, **words})

@@ -244,3 +244,34 @@ def test_concat_and_residual_are_what_they_say(x):
         dl.Concatenate()(np.zeros((2, 3)), np.zeros((3, 3)))
     with pytest.raises(ValueError, match="axis=1 doesn't fit"):
         dl.Concatenate()(np.zeros(2), np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    "x_shape", [(1, 9, 8), (6, 9, 8)]
+)  # one picture; pictures without their channel axis
+@pytest.mark.parametrize(
+    "last",
+    [dl.Flatten, dl.GlobalAvgPool, dl.BatchNorm, dl.Softmax, lambda: dl.GroupNorm(2), lambda: dl.Upsample(2)],
+)
+def test_a_picture_without_its_batch_axis_where_channels_would_be_taken_for_it(x_shape, last, rng):
+    model = dl.Sequential(dl.Conv2d(None, 4, 3), dl.ReLU(), last())
+    x = rng.standard_normal(x_shape)
+    with pytest.raises(
+        ValueError, match=r"Conv2d: x has shape .* without the batch axis .* x\[None\] for one image"
+    ):
+        model(x)
+    assert model.parameters()["0.weight"].data is None  # nothing was inferred from it
+    assert model(x[:, None]).shape[0] == len(x)
+
+
+def test_a_network_that_needs_no_batch_axis_takes_one_picture(rng):
+    model = dl.Sequential(dl.Conv2d(2, 4, 3), dl.ReLU(), dl.Residual(dl.Conv2d(4, 4, 1)), dl.Softmax(-3))
+    x = rng.standard_normal((2, 9, 8))
+    np.testing.assert_allclose(model(x), model(x[None])[0], rtol=1e-12)
+
+
+def test_a_node_without_inputs_is_named():
+    with pytest.raises(TypeError, match=r"Graph: node \('a', ReLU\(\)\) is not a name with \(layer, names"):
+        dl.Graph({"a": dl.ReLU()})
+    with pytest.raises(TypeError, match=r"Graph: node ReLU\(\) is not a name with"):
+        dl.Graph([dl.ReLU()])

@@ -127,3 +127,4 @@ class Softmax(Activation):
         if isinstance(axis, bool) or not isinstance(axis, int):
             raise TypeError(f"Softmax: axis={axis!r} is not a whole number")
         self.axis = axis
+        self.first_axis_is_batch = self.axis >= 1

@@ -108,7 +108,10 @@ def _kind(data: dict[str, Any], table: Mapping[str, type[Layer]]) -> type[Layer]
         raise ValueError(f"a layer is described by {sorted(data)!s:.100}, not by 'layer' and 'arguments'")
     name = data["layer"]
     if not isinstance(name, str) or name not in table:
-        raise ValueError(f"unknown layer {str(name)[:100]!r}; known are {', '.join(sorted(table))}")
+        raise ValueError(
+            f"unknown layer {str(name)[:100]!r}; known are {', '.join(sorted(table))}, and a layer of your own by "
+            f"load(path, layers={{name: class}})"
+        )
     return table[name]
 
 

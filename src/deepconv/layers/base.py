@@ -49,6 +49,9 @@ class Layer:
     metadata: Mapping[str, Any] = MappingProxyType({})
     """What else travels in the model's file: preprocessing, class names. JSON-able."""
 
+    first_axis_is_batch: bool = False
+    """Whether the layer takes the first axis for the batch whatever comes, so that one picture needs `x[None]`."""
+
     _initialised: bool = False
     _pullback: Pullback | None = None
 
@@ -77,17 +80,28 @@ class Layer:
 
     def children(self) -> dict[str, Layer]:
         """Return the layers this one is made of, by name."""
-        return {name: value for name, value in vars(self).items() if isinstance(value, Layer)}
+        return dict(_held(self, Layer))
 
     def arguments(self) -> dict[str, Any]:
-        """Return the constructor's arguments as they stand now, inferred sizes filled in."""
-        return {name: getattr(self, name) for name in constructor_arguments(type(self))}
+        """Return the constructor's arguments as they stand now, inferred sizes filled in.
+
+        Raises:
+            AttributeError: the constructor keeps one under another name, or not at all.
+        """
+        name = type(self).__name__
+        for argument in constructor_arguments(type(self)):
+            if not hasattr(self, argument):
+                raise AttributeError(
+                    f"{name}: the argument {argument!r} is not kept under its name; write "
+                    f"self.{argument} = {argument} in the constructor, or define arguments()"
+                )
+        return {argument: getattr(self, argument) for argument in constructor_arguments(type(self))}
 
     # -- using it -------------------------------------------------------------------------------
 
     def __call__(self, *inputs: Any) -> Array:
         """Return the output as inference sees it; keeps nothing, and many threads may call at once."""
-        return self.apply(*inputs, training=False)[0]
+        return checked_output(self, self.apply(*inputs, training=False))[0]
 
     def forward(self, *inputs: Any, rng: np.random.Generator | None = None) -> Array:
         """Return the output as training sees it, and remember the way back for `backward`.
@@ -98,7 +112,7 @@ class Layer:
             inputs: the layer's inputs.
             rng: what dropout draws from; None draws from fresh entropy.
         """
-        y, self._pullback = self.apply(*inputs, training=True, rng=rng)
+        y, self._pullback = checked_output(self, self.apply(*inputs, training=True, rng=rng))
         self._pullback.commit()
         return y
 
@@ -150,9 +164,8 @@ class Layer:
     def _owned(self, kind: type[T]) -> dict[str, T]:
         found: dict[int, tuple[str, T]] = {}
         for prefix, layer in self.walk():
-            for name, value in vars(layer).items():
-                if isinstance(value, kind):
-                    found.setdefault(id(value), (f"{prefix}.{name}" if prefix else name, value))
+            for name, value in _held(layer, kind):
+                found.setdefault(id(value), (f"{prefix}.{name}" if prefix else name, value))
         return dict(found.values())
 
     @property
@@ -219,6 +232,7 @@ class Layer:
         Returns:
             The layer itself. If the shape can't work, the error leaves the layer as it was.
         """
+        _check_float(f"{type(self).__name__}.initialize", dtype)
         shapes = _shapes(type(self).__name__, input_shape)
         inputs = [np.zeros((0, *shape), dtype) for shape in shapes]
         return self.initialize_like(*inputs, seed=seed, dtype=dtype)
@@ -236,8 +250,9 @@ class Layer:
         Returns:
             The layer itself.
         """
-        _check_float(f"{type(self).__name__}.initialize", dtype)
-        with LOCK, starting(self._parts(), np.random.default_rng(seed), np.dtype(dtype)):
+        op = f"{type(self).__name__}.initialize"
+        _check_float(op, dtype)
+        with LOCK, starting(self._parts(), _generator(op, seed), np.dtype(dtype)):
             for value in self.values().values():
                 value.data = None
             for _, layer in self.walk():
@@ -263,8 +278,10 @@ class Layer:
             if Start.current is not None:
                 self.infer(*inputs)
                 self.check(*inputs)
-                for value in vars(self).values():
-                    if isinstance(value, Parameter | Buffer) and value.data is None:
+                own: list[Parameter | Buffer] = [value for _, value in _held(self, Parameter)]
+                own += [value for _, value in _held(self, Buffer)]
+                for value in own:
+                    if value.data is None:
                         value.initialise(Start.current.generator, Start.current.dtype)
             elif not self._complete():
                 with starting(self._parts(), np.random.default_rng(), np.dtype(np.float32)):
@@ -364,6 +381,53 @@ def _shapes(name: str, input_shape: Sequence[Any]) -> list[tuple[int, ...]]:
     return shapes
 
 
+def checked_output(layer: Layer, result: Any) -> tuple[Array, Pullback]:
+    """Return what an `apply` returned, which must be an output and a pullback.
+
+    Args:
+        layer: whose `apply` it was, for the message.
+        result: what it returned.
+
+    Raises:
+        TypeError: something else, which would be taken apart along its first axis without a word.
+    """
+    if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Pullback):
+        return result
+    name = type(layer).__name__
+    got = (
+        f"({', '.join(type(r).__name__ for r in result)})"
+        if isinstance(result, tuple)
+        else type(result).__name__
+    )
+    raise TypeError(
+        f"{name}.apply: it returned {got}, not the output and a Pullback; end it with "
+        f"return y, Pullback({name!r}, y, lambda dy: (dx, {{}}))"
+    )
+
+
+def _held(layer: Layer, kind: type[T]) -> Iterator[tuple[str, T]]:
+    """Yield a layer's own attributes of a kind by name, those in lists, tuples and dicts as `name.key`."""
+    for name, value in vars(layer).items():
+        if isinstance(value, kind):
+            yield name, value
+        elif isinstance(value, list | tuple | dict):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            yield from ((f"{name}.{key}", item) for key, item in items if isinstance(item, kind))
+
+
 def _check_float(op: str, dtype: DTypeLike) -> None:
-    if np.dtype(dtype).kind != "f":
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"{op}: dtype={dtype!r} is no dtype; use float32 or float64") from None
+    if kind not in (np.float16, np.float32, np.float64):
         raise TypeError(f"{op}: dtype={dtype!r} is not a float; use float32 or float64")
+
+
+def _generator(op: str, seed: Any) -> np.random.Generator:
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{op}: seed={seed!r} is no seed; use a whole number ≥ 0, a generator or None"
+        ) from None

@@ -134,11 +134,16 @@ class _Case:
 
     def forward(self) -> tuple[Array, Any]:
         if not hasattr(self.subject, "apply"):
-            y, pullback = self.subject(*self.inputs)
+            result = self.subject(*self.inputs)
         else:
             rng = np.random.default_rng(self.seed)  # the same draws at every step
-            y, pullback = self.subject.apply(*self.inputs, training=self.training, rng=rng)
-        return np.asarray(y), pullback
+            result = self.subject.apply(*self.inputs, training=self.training, rng=rng)
+        if not isinstance(result, tuple) or len(result) != 2 or not callable(result[1]):
+            raise TypeError(
+                f"check_gradients: {self.subject!r:.100} returned {type(result).__name__}, not the output and a "
+                f"pullback; return y, lambda dy: dx"
+            )
+        return np.asarray(result[0]), result[1]
 
     def gradients(self) -> dict[str, Array]:
         """Return every gradient by name, having checked that each is there and has its array's shape."""

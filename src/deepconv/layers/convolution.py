@@ -88,7 +88,7 @@ class Conv(Layer):
 
     def infer(self, *inputs: Array) -> None:
         if self.in_channels is None:
-            self.in_channels = split_batch(type(self).__name__, inputs[0], self.rank)[0].shape[1]
+            self.in_channels = sizes.infer_channels(type(self).__name__, inputs[0], self.rank)
             self.weight.shape = self._weight_shape()
 
     def check(self, *inputs: Array) -> None:

@@ -19,6 +19,8 @@ class Flatten(Layer):
         (5, 48)
     """
 
+    first_axis_is_batch = True
+
     def apply(
         self, x: Any, *, training: bool = True, rng: np.random.Generator | None = None
     ) -> tuple[Array, Pullback]:

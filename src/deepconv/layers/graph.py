@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from deepconv.arrays import Array
-from deepconv.layers.base import Gradients, Layer, Pullback
+from deepconv.layers.base import Gradients, Layer, Pullback, checked_output
 from deepconv.layers.parameter import Buffer
 from deepconv.layers.pullback import Later
 
@@ -66,7 +66,7 @@ class Graph(Layer):
         pullbacks: dict[str, Pullback] = {}
 
         def step(name: str, layer: Layer, arrays: list[Array]) -> Array:
-            y, pullbacks[name] = layer.apply(*arrays, training=training, rng=rng)
+            y, pullbacks[name] = checked_output(layer, layer.apply(*arrays, training=training, rng=rng))
             return y
 
         y = self.run(inputs, step)
@@ -98,8 +98,22 @@ class Graph(Layer):
             for source in self._last_uses[name]:
                 del values[source]
             with _naming(f"{type(self).__name__}, node {name!r}", arrays):
+                self._check_batch(layer, arrays)
                 values[name] = step(name, layer, arrays)
         return values[self.output]
+
+    def _check_batch(self, layer: Layer, arrays: Sequence[Array]) -> None:
+        """Refuse one picture without its batch axis where a layer here would take the channels for the batch."""
+        rank = getattr(layer, "rank", None)
+        if rank is None or arrays[0].ndim != rank + 1:
+            return
+        strict = next((type(inner).__name__ for _, inner in self.walk() if inner.first_axis_is_batch), None)
+        if strict is not None:
+            shape, axes = arrays[0].shape, ", ".join("DHW"[3 - rank :])
+            raise ValueError(
+                f"{type(layer).__name__}: x has shape {shape}, without the batch axis that {strict} in this network "
+                f"needs; pass (N, C, {axes}): x[None] for one image, x[:, None] for a batch of one channel"
+            )
 
     def _pull(self, dy: Array, pullbacks: Mapping[str, Pullback]) -> tuple[Later, Gradients]:
         flowing: dict[str, Array] = {self.output: dy}
@@ -164,10 +178,13 @@ def _naming(where: str, arrays: Sequence[Array]) -> Iterator[None]:
 
 def _read(graph: str, nodes: Nodes) -> dict[str, tuple[Layer, tuple[str, ...]]]:
     if isinstance(nodes, Mapping):
-        nodes = [(name, *node) for name, node in nodes.items()]
+        nodes = [
+            (name, *(node if isinstance(node, tuple | list) else (node,))) for name, node in nodes.items()
+        ]
     read: dict[str, tuple[Layer, tuple[str, ...]]] = {}
     for node in nodes:
-        if len(node) != 3 or not isinstance(node[0], str) or not isinstance(node[1], Layer):
+        whole = isinstance(node, tuple | list) and len(node) == 3
+        if not whole or not isinstance(node[0], str) or not isinstance(node[1], Layer):
             raise TypeError(f"{graph}: node {node!r} is not a name with (layer, names of its inputs)")
         name, layer, sources = node
         if name in read or not name or "." in name:

@@ -51,6 +51,7 @@ class Concatenate(Layer):
         if isinstance(axis, bool) or not isinstance(axis, int):
             raise TypeError(f"Concatenate: axis={axis!r} is not a whole number")
         self.axis = axis
+        self.first_axis_is_batch = self.axis >= 1
 
     def apply(
         self, *inputs: Any, training: bool = True, rng: np.random.Generator | None = None

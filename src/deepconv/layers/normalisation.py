@@ -41,6 +41,8 @@ class BatchNorm(Layer):
         array([0.4, 0.7], dtype=float32)
     """
 
+    first_axis_is_batch = True
+
     def __init__(self, features: int | None = None, *, eps: float = 1e-5, momentum: float = 0.1) -> None:
         self.features = sizes.count_or_none("BatchNorm", "features", features)
         self.eps = sizes.number("BatchNorm", "eps", eps, 0)
@@ -114,6 +116,8 @@ class GroupNorm(Layer):
         >>> GroupNorm(2).initialize((4, 5, 6))(np.zeros((3, 4, 5, 6))).shape
         (3, 4, 5, 6)
     """
+
+    first_axis_is_batch = True
 
     def __init__(self, groups: int, channels: int | None = None, *, eps: float = 1e-5) -> None:
         self.groups = sizes.count("GroupNorm", "groups", groups)

@@ -49,7 +49,14 @@ class Parameter:
 
     def initialise(self, generator: np.random.Generator, dtype: DTypeLike) -> None:
         """Draw the first values; they are drawn in float64, so every dtype starts from the same ones."""
-        self.data = _first(self.initialiser(generator, _known(self.shape)), dtype)
+        shape = _known(self.shape)
+        values = np.asarray(self.initialiser(generator, shape))
+        if values.shape != shape:
+            raise ValueError(
+                f"Parameter: its initialiser gives shape {values.shape} where shape={shape}; "
+                f"use initialiser(generator, shape)"
+            )
+        self.data = _first(values, dtype)
         self.grad = None
 
     def __repr__(self) -> str:

@@ -187,6 +187,8 @@ class GlobalAvgPool(Layer):
         array([[1.5, 5.5]])
     """
 
+    first_axis_is_batch = True
+
     def apply(
         self, x: Any, *, training: bool = True, rng: np.random.Generator | None = None
     ) -> tuple[Array, Pullback]:

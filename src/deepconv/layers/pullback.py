@@ -77,7 +77,13 @@ class Pullback:
                 f"{self._name}.backward: dy has shape {dy.shape} but the output was {self._shape}; "
                 f"pass the gradient of the loss with respect to that output"
             )
-        dx, gradients = self._pull(dy.astype(self._dtype) if dy.dtype.kind in "biu" else dy)
+        result: Any = self._pull(dy.astype(self._dtype) if dy.dtype.kind in "biu" else dy)
+        if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
+            raise TypeError(
+                f"{self._name}.backward: pull(dy) returned {type(result).__name__}, not the input's gradient and "
+                f"a dict of the parameters'; return dx, {{}} where there are none"
+            )
+        dx, gradients = result
         later = dx if callable(dx) else lambda: dx
         return later, {p: g.astype(p.value.dtype, copy=False) for p, g in gradients.items()}
 

@@ -6,6 +6,7 @@ import operator
 from typing import Any
 
 from deepconv.arrays import Array
+from deepconv.geometry import split_batch
 
 
 def count(op: str, name: str, value: Any) -> int:
@@ -126,6 +127,35 @@ def choice(op: str, name: str, value: Any, allowed: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{op}: {name}={value!r} is not known; use {', '.join(map(repr, allowed))}")
     return value
+
+
+def infer_channels(op: str, x: Array, rank: int) -> int:
+    """Return how many channels a layer meets in its first input.
+
+    Args:
+        op: the layer that asks, for the message.
+        x: the input, `(N, C, *spatial)` or `(C, *spatial)`.
+        rank: the layer's number of spatial axes.
+
+    Raises:
+        ValueError: none, as where a batch of grey pictures comes without the channels' axis.
+
+    Example:
+        >>> import numpy as np
+        >>> infer_channels("Conv2d", np.zeros((4, 3, 28, 28)), 2)
+        3
+        >>> infer_channels("Conv2d", np.zeros((0, 28, 28)), 2)
+        Traceback (most recent call last):
+        ...
+        ValueError: Conv2d: x has no channels (shape (0, 28, 28)); pass (N, C, H, W), as x[:, None] makes of ...
+    """
+    channels: int = split_batch(op, x, rank)[0].shape[1]
+    if channels < 1:
+        axes = ", ".join("DHW"[3 - rank :])
+        raise ValueError(
+            f"{op}: x has no channels (shape {x.shape}); pass (N, C, {axes}), as x[:, None] makes of (N, {axes})"
+        )
+    return channels
 
 
 def check_channels(op: str, name: str, expected: int, x: Array, axis: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from deepconv.arrays import Array
-from deepconv.geometry import Padding, Sizes, check_groups, padding_pairs, per_axis, split_batch
+from deepconv.geometry import Padding, Sizes, check_groups, per_axis, split_batch
 from deepconv.layers import sizes
 from deepconv.layers.base import Gradients, Layer, Pullback
 from deepconv.layers.initialisation import HeTransposed, zeros
@@ -17,6 +17,7 @@ from deepconv.operators.transposed import (
     conv_transpose_bias_grad,
     conv_transpose_input_grad,
     conv_transpose_weight_grad,
+    stamp,
 )
 
 
@@ -32,7 +33,8 @@ class ConvTranspose(Layer):
         out_channels: K.
         kernel_size: the window's size, one number or one per axis.
         stride: how far apart two inputs' windows lie.
-        padding: how much is cut off the output's edges: an int, one per axis or a pair per axis.
+        padding: how much is cut off the output's edges: an int, one per axis, a pair per axis, `"valid"`,
+            or `"same"` or `"same_lower"`, which leave `size·stride` places.
         output_padding: how much is added at the output's far edges.
         dilation: the distance between two cells of the window.
         groups: into how many independent parts the channels fall.
@@ -68,10 +70,8 @@ class ConvTranspose(Layer):
         self.kernel_size, self.stride, self.dilation = kernel_size, stride, dilation
         self.padding, self.output_padding = padding, output_padding
         self.groups = sizes.count(name, "groups", groups)
-        padding_pairs(name, padding, rank)
-        per_axis(name, "output_padding", output_padding, rank, minimum=0)
-        per_axis(name, "dilation", dilation, rank)
-        strides = per_axis(name, "stride", stride, rank)
+        kernel = per_axis(name, "kernel_size", kernel_size, rank)
+        strides, _, _, _ = stamp(name, kernel, stride, padding, output_padding, dilation)
         self.weight = Parameter(self._weight_shape(), HeTransposed(self.groups, strides))
         has_bias = sizes.flag(name, "bias", bias)
         self.bias = Parameter((self.out_channels,), zeros, decay=False) if has_bias else None
@@ -93,7 +93,7 @@ class ConvTranspose(Layer):
 
     def infer(self, *inputs: Array) -> None:
         if self.in_channels is None:
-            self.in_channels = split_batch(type(self).__name__, inputs[0], self.rank)[0].shape[1]
+            self.in_channels = sizes.infer_channels(type(self).__name__, inputs[0], self.rank)
             self.weight.shape = self._weight_shape()
 
     def check(self, *inputs: Array) -> None:

@@ -28,6 +28,8 @@ class Upsample(Layer):
         array([[[1., 1., 2., 2.]]])
     """
 
+    first_axis_is_batch = True
+
     def __init__(self, scale_factor: Sizes, *, mode: str = "nearest") -> None:
         several = scale_factor if isinstance(scale_factor, tuple | list) else (scale_factor,)
         for factor in several:
