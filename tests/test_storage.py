@@ -265,3 +265,22 @@ def test_places_that_are_no_file(model, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ValueError, match="not a plain file"):  # and doesn't wait for a writer
         load(tmp_path / "pipe")
+
+
+def test_what_cannot_be_saved_or_loaded_is_said_before_the_file_is_touched(model, path):
+    with pytest.raises(TypeError, match=r"save: model='.*' is no layer; use save"):
+        save(str(path), model)
+    with pytest.raises(TypeError, match=r"save: metadata=\[1\] is not a mapping; use a dict"):
+        save(model, path, metadata=[1])
+    with pytest.raises(TypeError, match=r"load: layers=.* is not a mapping; use {'MyLayer': MyLayer}"):
+        load(path, layers=[dl.Linear])
+    for use in (lambda: save(model, None), lambda: load(None), lambda: read_metadata(None)):
+        with pytest.raises(TypeError, match="path=None is no path; give the file's name"):
+            use()
+    assert not path.exists()
+
+
+def test_another_file_is_said_to_be_none(path):
+    path.write_text("a text of more than eight bytes")
+    with pytest.raises(ValueError, match="it is cut short, or not a safetensors file at all"):
+        load(path)

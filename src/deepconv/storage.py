@@ -69,8 +69,16 @@ def save(model: Layer, path: str | os.PathLike[str], *, metadata: Mapping[str, A
     """
     from safetensors.numpy import save as encode
 
+    if not isinstance(model, Layer):
+        raise TypeError(f"save: model={model!r} is no layer; use save(model, path)")
+    _check_path("save", path)
     state = model.state()
-    extra = dict(model.metadata if metadata is None else metadata)
+    given = model.metadata if metadata is None else metadata
+    if not isinstance(given, Mapping):
+        raise TypeError(
+            f"save: metadata={given!r:.100} is not a mapping; use a dict, such as {{'classes': [...]}}"
+        )
+    extra = dict(given)
     document = {"format": FORMAT, "architecture": describe(model), "metadata": extra}
     try:
         text = json.dumps(document, sort_keys=True, allow_nan=False, ensure_ascii=False)
@@ -104,6 +112,9 @@ def load(path: str | os.PathLike[str], *, layers: Mapping[str, type[Layer]] | No
         ...
         ValueError: load: path=... is no model for this version: its header would take ... bytes of a file of ...
     """
+    if layers is not None and not isinstance(layers, Mapping):
+        raise TypeError(f"load: layers={layers!r:.100} is not a mapping; use {{'MyLayer': MyLayer}}")
+    _check_path("load", path)
     with _open(path) as file:
         try:
             document, entries, start = _read(file)
@@ -140,6 +151,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
         ...     read_metadata(path)
         {'mean': 0.5}
     """
+    _check_path("read_metadata", path)
     with _open(path) as file:
         try:
             metadata: dict[str, Any] = _read(file)[0]["metadata"]
@@ -150,6 +162,11 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 Entry = tuple[np.dtype[Any], tuple[int, ...], int]
 """A tensor's dtype, shape and place after the header."""
+
+
+def _check_path(op: str, path: object) -> None:
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise TypeError(f"{op}: path={path!r:.100} is no path; give the file's name, not an open file")
 
 
 def _open(path: str | os.PathLike[str]) -> BinaryIO:
@@ -164,7 +181,8 @@ def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Entry], int]:
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or length > min(MAX_HEADER, size - 8):
         raise ValueError(
-            f"its header would take {length} bytes of a file of {size}, where at most {MAX_HEADER} are allowed"
+            f"its header would take {length} bytes of a file of {size}, where at most {MAX_HEADER} are allowed; "
+            f"it is cut short, or not a safetensors file at all"
         )
     header = _json(file.read(length))
     extra = header.pop("__metadata__", None)
@@ -177,6 +195,10 @@ def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Entry], int]:
 def _document(text: str) -> dict[str, Any]:
     document = _json(text.encode("utf-8", "surrogatepass"))
     version = document.get("format")
+    if version is None:
+        raise ValueError(
+            "it has format None, so it is no model; a Trainer's checkpoint is gone on with by resume=True"
+        )
     if version != FORMAT or isinstance(version, bool):
         raise ValueError(
             f"it has format {str(version)[:20]}, and this version reads {FORMAT}; upgrade deepconv"

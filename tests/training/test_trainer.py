@@ -325,3 +325,63 @@ EMPTY = (XF[:0], Y[:0])
 def test_refusals(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("parts", "words", "text"),
+    [
+        ((None, MeanSquared(), SGD()), {}, "model=None is no Layer; give an object such as dc.Sequential"),
+        ((Linear, MeanSquared(), SGD()), {}, "model=<class .* is no Layer"),
+        (
+            (Linear(2, 1), MeanSquared, SGD()),
+            {},
+            "loss=<class .* is no Loss; give an object such as dc.Cross",
+        ),
+        ((Linear(2, 1), "mse", SGD()), {}, "loss='mse' is no Loss"),
+        ((Linear(2, 1), SGD(), MeanSquared()), {}, "loss=SGD.* is no Loss"),
+        ((Linear(2, 1), MeanSquared(), "adam"), {}, "optimizer='adam' is no Optimizer"),
+        ((Linear(2, 1), MeanSquared(), Adam), {}, "optimizer=<class .* is no Optimizer; give .* dc.Adam"),
+        ((Linear(2, 1), MeanSquared(), SGD()), {"early_stopping": 3}, "early_stopping=3 is no EarlyStopping"),
+        ((Linear(2, 1), MeanSquared(), SGD()), {"schedule": "cosine"}, "schedule='cosine' is no schedule"),
+        ((Linear(2, 1), MeanSquared(), SGD()), {"schedule": OneCycle}, "schedule=<class .* is no schedule"),
+        (
+            (Linear(2, 1), MeanSquared(), SGD()),
+            {"callbacks": Recorder()},
+            r"is not a list; use callbacks=\[...\]",
+        ),
+        ((Linear(2, 1), MeanSquared(), SGD()), {"seed": None}, "seed=None is not a whole number"),
+        ((Linear(2, 1), MeanSquared(), SGD()), {"seed": 1.5}, "seed=1.5 is not a whole number"),
+        ((Linear(2, 1), MeanSquared(), SGD()), {"clip_norm": "1"}, "clip_norm='1' is not a number"),
+    ],
+)
+def test_parts_that_were_mixed_up(parts, words, text):
+    with pytest.raises(TypeError, match=f"Trainer: .*{text}"):
+        Trainer(*parts, **words)
+
+
+@pytest.mark.parametrize("epochs", [1.5, "3", None, True])
+def test_epochs_are_counted(epochs):
+    with pytest.raises(TypeError, match=r"Trainer.fit: epochs=.* is not a whole number"):
+        Trainer(network(), CrossEntropy(), SGD()).fit((XF, Y), epochs=epochs)
+
+
+def test_pictures_without_their_channel_axis():
+    with pytest.raises(
+        ValueError, match=r"without the batch axis that .* x\[:, None\] for a batch of one channel"
+    ):
+        Trainer(network(), CrossEntropy(), SGD()).fit((XF[:, 0], Y), epochs=1)
+
+
+def test_settings_that_are_no_numbers():
+    for use, text in [
+        (lambda: SGD("0.1"), "SGD: learning_rate='0.1' is not a number"),
+        (lambda: Adam(betas=0.9), "Adam: betas=0.9 is not two numbers"),
+        (lambda: CrossEntropy("0.1"), "CrossEntropy: label_smoothing='0.1' is not a number"),
+        (lambda: EarlyStopping("5"), "EarlyStopping: patience='5' is not a whole number"),
+        (
+            lambda: SGD().step(list(Linear(2, 1).parameters().values())),
+            "SGD: parameters is list, not a mapping",
+        ),
+    ]:
+        with pytest.raises(TypeError, match=text):
+            use()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepconv.arrays import Array, as_array, dtypes
+from deepconv.training.settings import number
 
 __all__ = ["BinaryCrossEntropy", "CrossEntropy", "Huber", "Loss", "MeanSquared"]
 
@@ -143,7 +144,7 @@ class CrossEntropy(Loss):
     """
 
     def __init__(self, label_smoothing: float = 0.0) -> None:
-        if not 0 <= label_smoothing <= 1:
+        if not 0 <= number("CrossEntropy", "label_smoothing", label_smoothing) <= 1:
             raise ValueError(f"CrossEntropy: label_smoothing={label_smoothing} is not from 0 to 1")
         self.label_smoothing = float(label_smoothing)
 
@@ -282,7 +283,7 @@ class Huber(Loss):
     """
 
     def __init__(self, delta: float = 1.0) -> None:
-        if not 0 < delta < math.inf:
+        if not 0 < number("Huber", "delta", delta) < math.inf:
             raise ValueError(f"Huber: delta={delta} is not a finite number above 0")
         self.delta = float(delta)
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from deepconv.arrays import Array
 from deepconv.layers.parameter import Parameter
+from deepconv.training.settings import number
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer"]
 
@@ -78,6 +79,10 @@ class Optimizer(ABC):
             >>> bias.data
             array([-0.3,  0.4], dtype=float32)
         """
+        if not isinstance(parameters, Mapping):
+            raise TypeError(
+                f"{self._name}: parameters is {type(parameters).__name__}, not a mapping; give model.parameters()"
+            )
         if gradients is None:
             gradients = {p: p.grad for p in parameters.values() if p.grad is not None}
         if parameters and not any(p in gradients for p in parameters.values()):
@@ -148,6 +153,7 @@ class Optimizer(ABC):
         return type(self).__name__
 
     def _setting(self, name: str, value: float, *, below: float = math.inf) -> float:
+        number(self._name, name, value)
         if not 0 <= value < below:
             limit = "finite number" if below == math.inf else f"number below {below:g}"
             raise ValueError(f"{self._name}: {name}={value} is not a {limit} ≥ 0")
@@ -355,6 +361,8 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(learning_rate, weight_decay)
+        if not isinstance(betas, tuple | list) or len(betas) != 2:
+            raise TypeError(f"{self._name}: betas={betas!r} is not two numbers; use (0.9, 0.999)")
         first, second = betas
         self.betas = (self._setting("betas[0]", first, below=1), self._setting("betas[1]", second, below=1))
         self.eps = self._setting("eps", eps)

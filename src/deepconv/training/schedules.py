@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from deepconv.training.settings import number
+
 __all__ = ["Constant", "Cosine", "OneCycle", "Schedule", "StepDecay", "WarmUp"]
 
 Schedule = Callable[[int, int], float]
@@ -50,6 +52,8 @@ class StepDecay:
 
     def __post_init__(self) -> None:
         _check("StepDecay", "factor", self.factor)
+        if not isinstance(self.at, tuple | list):
+            raise TypeError(f"StepDecay: at={self.at!r} is not a sequence; use (0.5, 0.75)")
         for point in self.at:
             _check("StepDecay", "at", point)
 
@@ -159,5 +163,5 @@ def _wave(start: float, end: float, fraction: float) -> float:
 
 
 def _check(op: str, name: str, value: float) -> None:
-    if not 0 <= value <= 1:
+    if not 0 <= number(op, name, value) <= 1:
         raise ValueError(f"{op}: {name}={value} is not from 0 to 1")

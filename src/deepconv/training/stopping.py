@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from deepconv.training.history import History
+from deepconv.training.settings import number, whole
 
 __all__ = ["EarlyStopping"]
 
@@ -41,11 +42,11 @@ class EarlyStopping:
     minimum_gain: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.patience is not None and self.patience < 1:
+        if self.patience is not None and whole("EarlyStopping", "patience", self.patience) < 1:
             raise ValueError(f"EarlyStopping: patience={self.patience} is below 1; give epochs, or None")
         if self.metric not in _SIGNS:
             raise ValueError(f"EarlyStopping: metric={self.metric!r} is not one of {', '.join(_SIGNS)}")
-        if not 0 <= self.minimum_gain < math.inf:
+        if not 0 <= number("EarlyStopping", "minimum_gain", self.minimum_gain) < math.inf:
             raise ValueError(f"EarlyStopping: minimum_gain={self.minimum_gain} is not a finite number ≥ 0")
 
     def best_epoch(self, history: History) -> int | None:

@@ -33,6 +33,7 @@ from deepconv.training.history import EpochRecord, History
 from deepconv.training.losses import Loss
 from deepconv.training.optimizers import Optimizer
 from deepconv.training.schedules import Constant, Schedule
+from deepconv.training.settings import number, whole
 from deepconv.training.stopping import EarlyStopping
 
 __all__ = ["Trainer", "TrainingDiverged"]
@@ -102,14 +103,19 @@ class Trainer:
         early_stopping: EarlyStopping | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
     ) -> None:
-        if clip_norm is not None and not 0 < clip_norm < math.inf:
-            raise ValueError(
-                f"Trainer: clip_norm={clip_norm} is not a finite number above 0; None doesn't clip"
-            )
-        if seed < 0:
+        _check_parts(model, loss, optimizer, schedule, early_stopping)
+        if clip_norm is not None:
+            number("Trainer", "clip_norm", clip_norm)
+            if not 0 < clip_norm < math.inf:
+                raise ValueError(
+                    f"Trainer: clip_norm={clip_norm} is not a finite number above 0; None doesn't clip"
+                )
+        if whole("Trainer", "seed", seed) < 0:
             raise ValueError(f"Trainer: seed={seed} is negative; give a whole number ≥ 0")
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.schedule: Schedule = Constant() if schedule is None else schedule
+        if not isinstance(callbacks, Sequence):
+            raise TypeError(f"Trainer: callbacks={callbacks!r} is not a list; use callbacks=[...]")
         self.callbacks = tuple(callbacks)
         self.clip_norm, self.seed = clip_norm, int(seed)
         self.early_stopping = early_stopping
@@ -168,7 +174,7 @@ class Trainer:
 
     def _check(self, epochs: int, validation: Data | None, resume: bool) -> None:
         """Refuse what can't work before anything is computed."""
-        if epochs < 1:
+        if whole("Trainer.fit", "epochs", epochs) < 1:
             raise ValueError(f"Trainer.fit: epochs={epochs} is below 1")
         if resume and self.checkpoint is None:
             raise ValueError(
@@ -212,6 +218,24 @@ class Trainer:
             except (TypeError, ValueError) as error:
                 raise type(error)(f"{op}: {error}") from None
         return source
+
+
+def _check_parts(model: Any, loss: Any, optimizer: Any, schedule: Any, early_stopping: Any) -> None:
+    """Meet what was mixed up where it was written: a class for its object, a name, the wrong order."""
+    wanted = (
+        ("model", model, Layer, "dc.Sequential(...)"),
+        ("loss", loss, Loss, "dc.CrossEntropy()"),
+        ("optimizer", optimizer, Optimizer, "dc.Adam()"),
+        ("early_stopping", early_stopping, EarlyStopping | None, "dc.EarlyStopping(patience=5)"),
+    )
+    for name, value, kind, example in wanted:
+        if not isinstance(value, kind):
+            what = getattr(kind, "__name__", "EarlyStopping")
+            raise TypeError(f"Trainer: {name}={value!r:.100} is no {what}; give an object such as {example}")
+    if schedule is not None and (isinstance(schedule, type) or not callable(schedule)):
+        raise TypeError(
+            f"Trainer: schedule={schedule!r:.100} is no schedule; give an object such as dc.OneCycle()"
+        )
 
 
 class _Run:
