@@ -93,6 +93,14 @@ def test_other_mistakes(x, wrong, text):
         dl.check_gradients(Planted(lambda dx, g: (wrong(dx), g)), x)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_parameter_s_gradient_of_nan_is_found(x, name):
+    """No comparison with NaN holds, so a search for the largest error may pass it by."""
+    tamper = Planted(lambda dx, g: (dx, {n: v * np.nan if n == name else v for n, v in g.items()}))
+    with pytest.raises(dl.GradientError, match=rf"body\.{name} is wrong"):
+        dl.check_gradients(tamper, x)
+
+
 @pytest.mark.parametrize("make", [dl.ReLU, lambda: dl.MaxPool2d(2), lambda: dl.LeakyReLU(0.3)])
 @pytest.mark.parametrize("seed", range(6))
 def test_kinks_are_no_false_alarm(make, seed):

@@ -38,7 +38,7 @@ class GradientReport:
     @property
     def worst(self) -> str:
         """The name with the greatest error."""
-        return max(self.errors, key=lambda name: self.errors[name])
+        return max(self.errors, key=lambda name: _rank(self.errors[name]))
 
     def __str__(self) -> str:
         lines = [f"{name}: relative error {error:.1e}" for name, error in self.errors.items()]
@@ -90,7 +90,7 @@ def check_gradients(
     gradients = case.gradients()
     rng = np.random.default_rng([seed, 1])
     found = {
-        name: max((_compare(case, name, gradients[name], rng) for _ in range(samples)), key=_Found.size)
+        name: max((_compare(case, name, gradients[name], rng) for _ in range(samples)), key=_rank_of)
         for name in case.names()
     }
     report = GradientReport({name: one.error for name, one in found.items()})
@@ -111,9 +111,14 @@ class _Found:
     slope: float
     error: float
 
-    def size(self) -> float:
-        """The error, NaN being the largest of all."""
-        return math.inf if math.isnan(self.error) else self.error
+
+def _rank(error: float) -> float:
+    """Return what to compare errors by: NaN is the largest of all."""
+    return math.inf if math.isnan(error) else error
+
+
+def _rank_of(found: _Found) -> float:
+    return _rank(found.error)
 
 
 class _Case:
