@@ -31,6 +31,8 @@ def as_array(op: str, name: str, value: Any) -> Array:
         array = np.asarray(value)
     except ValueError as error:
         raise TypeError(f"{op}: {name} can't be read as an array: {error}") from error
+    if value is None:
+        raise TypeError(f"{op}: {name} is None; pass an array of numbers")
     if array.dtype.kind in "biu" or array.dtype.newbyteorder("=") in _FLOATS:
         return array
     raise TypeError(

@@ -304,3 +304,43 @@ def test_threads_may_call_at_once():
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda _: dc.conv(x, w, **case.keywords), range(64)))
     assert all(np.array_equal(expected, r) for r in results)
+
+
+def test_paddings_and_strides_may_be_arrays():
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((2, 3, 6, 7)), rng.standard_normal((4, 3, 3, 2))
+    expected = dc.conv(x, w, stride=(2, 1), padding=[(1, 2), (0, 1)])
+    np.testing.assert_array_equal(
+        dc.conv(x, w, stride=np.array([2, 1]), padding=np.array([[1, 2], [0, 1]])), expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("use", "text"),
+    [
+        (
+            lambda x, w, y: dc.conv_input_grad(y, w, x),
+            r"conv_input_grad: x_shape is an array of shape \(1, 2, 5, 4\)",
+        ),
+        (lambda x, w, y: dc.conv_input_grad(y, w, "1254"), "conv_input_grad: x_shape='1254' is not a shape"),
+        (
+            lambda x, w, y: dc.conv_input_grad(y, w, (1, 2, 5.0, 4)),
+            "conv_input_grad: x_shape=.* is not a shape",
+        ),
+        (lambda x, w, y: dc.conv_weight_grad(y, x, 3), "conv_weight_grad: weight_shape=3 is not a shape"),
+        (lambda x, w, y: dc.explain(x, w), "explain: x_shape is an array of shape .*; pass its shape"),
+        (
+            lambda x, w, y: dc.explain(x.shape, w.shape, dtype="float99"),
+            "explain: dtype='float99' is not supported",
+        ),
+        (
+            lambda x, w, y: dc.explain(x.shape, w.shape, dtype=complex),
+            "explain: dtype=<class 'complex'> is not",
+        ),
+        (lambda x, w, y: dc.conv(None, w), "conv: x is None; pass an array of numbers"),
+    ],
+)
+def test_shapes_and_types_that_are_none(use, text):
+    x, w = np.zeros((1, 2, 5, 4)), np.zeros((3, 2, 3, 3))
+    with pytest.raises(TypeError, match=text):
+        use(x, w, dc.conv(x, w))

@@ -129,7 +129,8 @@ def conv_input_grad(
     """
     op = "conv_input_grad"
     dy, weight = as_array(op, "dy", dy), as_array(op, "weight", weight)
-    case = _case(op, tuple(x_shape), weight.shape, stride, padding, dilation, groups, padding_mode)
+    shape = checks.shape_of(op, "x_shape", x_shape)
+    case = _case(op, shape, weight.shape, stride, padding, dilation, groups, padding_mode)
     _check_gradient(op, dy, case)
 
     def compute(dy: Array, weight: Array, *, exact: bool) -> Array:
@@ -180,7 +181,8 @@ def conv_weight_grad(
     """
     op = "conv_weight_grad"
     dy, x = as_array(op, "dy", dy), as_array(op, "x", x)
-    case = _case(op, x.shape, tuple(weight_shape), stride, padding, dilation, groups, padding_mode)
+    shape = checks.shape_of(op, "weight_shape", weight_shape)
+    case = _case(op, x.shape, shape, stride, padding, dilation, groups, padding_mode)
     _check_gradient(op, dy, case)
 
     def compute(dy: Array, x: Array, *, exact: bool) -> Array:
@@ -260,10 +262,16 @@ def explain(
         FLOPs       924,844,032 forward, by the definition; each gradient as many
         ...
     """
-    compute, _ = dtypes("explain", np.empty(0, dtype))
-    case = _case(
-        "explain", tuple(x_shape), tuple(weight_shape), stride, padding, dilation, groups, padding_mode
-    )
+    try:
+        compute, _ = dtypes("explain", as_array("explain", "dtype", np.empty(0, dtype)))
+    except TypeError:
+        raise TypeError(
+            f"explain: dtype={dtype!r} is not supported; use float16, float32 or float64"
+        ) from None
+    shapes = [
+        checks.shape_of("explain", f"{n}_shape", s) for n, s in (("x", x_shape), ("weight", weight_shape))
+    ]
+    case = _case("explain", *shapes, stride, padding, dilation, groups, padding_mode)
     plans = tuple(
         choose(_problem(which, case, compute, exact=False, bias=bias and which == "forward"))
         for which in PASSES
@@ -299,9 +307,9 @@ def _case(op: str, x_shape: Sequence[int], weight_shape: Sequence[int], *geometr
 
 def _hashable(word: Any) -> Any:
     """Return lists and arrays as tuples, so that equal geometries are found again."""
-    if isinstance(word, (list, tuple)):
-        return tuple(_hashable(item) for item in word)
-    return tuple(word.tolist()) if isinstance(word, np.ndarray) else word
+    if isinstance(word, np.ndarray):
+        word = word.tolist()
+    return tuple(_hashable(item) for item in word) if isinstance(word, (list, tuple)) else word
 
 
 @lru_cache(maxsize=4096, typed=True)
