@@ -91,6 +91,22 @@ def test_the_input_gradient_is_not_computed_where_nobody_wants_it(rng, monkeypat
     assert all(np.array_equal(alone[p], both[p]) for p in both)
 
 
+def test_gradients_have_their_parameter_s_type(rng):
+    layer = dl.Conv2d(2, 3, 3).initialize((2, 5, 4))
+    y, pullback = layer.apply(rng.normal(size=(1, 2, 5, 4)))
+    assert y.dtype == np.float64
+    assert {g.dtype for g in pullback(np.ones(y.shape))[1].values()} == {np.dtype(np.float32)}
+
+
+def test_an_integer_gradient_has_the_output_s_type(rng):
+    layer = dl.Conv1d(2, 3, 3).initialize((2, 5))
+    y, pullback = layer.apply(rng.normal(size=(1, 2, 5)).astype(np.float32))
+    dy = rng.integers(-9, 9, y.shape)
+    dx, expected = pullback(dy)[0], pullback(dy.astype(np.float32))[0]
+    assert dx.dtype == expected.dtype == np.float32
+    assert np.array_equal(dx, expected)
+
+
 def test_integer_gradients_and_lists_are_numbers_too():
     layer = dl.ReLU()
     layer.forward(np.array([1.5, -2.0]))
@@ -125,6 +141,14 @@ def test_initialize_draws_from_one_generator_in_the_order_of_use(seed):
     last = generator.standard_normal((3, 120)) * np.sqrt(2 / 120)
     assert np.array_equal(model.state()["0.weight"], first.astype(np.float32))
     assert np.array_equal(model.state()["4.weight"], last.astype(np.float32))
+
+
+def test_initialize_again_draws_anew_and_forgets_gradients(rng):
+    model, fresh = network().initialize((1, 4, 5), seed=1), network().initialize((1, 4, 5), seed=2)
+    model.backward(np.ones_like(model.forward(rng.normal(size=(2, 1, 4, 5)))))
+    model.initialize((1, 4, 5), seed=2)
+    assert all(np.array_equal(value, model.state()[name]) for name, value in fresh.state().items())
+    assert all(parameter.grad is None for parameter in model.parameters().values())
 
 
 def test_float32_and_float64_start_alike():
@@ -232,6 +256,10 @@ def test_state_is_a_copy_and_goes_back(rng):
     other.load_state(model.state())
     x = rng.normal(size=(2, 1, 4, 5))
     assert np.array_equal(other(x), model(x))
+    state = model.state()
+    other.load_state(state)
+    state["0.weight"][...] = 9
+    assert not np.any(other[0].weight.value == 9)
 
 
 def test_load_state_takes_all_or_nothing():

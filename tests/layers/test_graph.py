@@ -61,6 +61,22 @@ def test_several_inputs_give_a_tuple_of_gradients(x):
     assert graph.initialize([(4,), (4,)]) is graph
 
 
+def test_values_are_drawn_in_the_order_of_declaration_where_that_can_run():
+    """However a graph's branches might be sorted, the same network starts from the same values."""
+    nodes = {
+        "a": (dl.Linear(4, 4), ["x"]),
+        "b": (dl.Linear(4, 4), ["a"]),
+        "c": (dl.Linear(4, 4), ["x"]),
+        "sum": (dl.Add(), ["b", "c"]),
+    }
+    graph = dl.Graph(nodes).initialize((4,), seed=3)
+    assert [name for name in graph.parameters() if "weight" in name] == ["a.weight", "b.weight", "c.weight"]
+    generator = np.random.default_rng(3)
+    for name in "abc":
+        drawn = (generator.standard_normal((4, 4)) * np.sqrt(2 / 4)).astype(np.float32)
+        assert np.array_equal(graph.parameters()[f"{name}.weight"].value, drawn)
+
+
 def test_order_of_declaration_does_not_matter(x):
     nodes = {"c": (dl.ReLU(), "b"), "b": (dl.Tanh(), "a"), "a": (linear(), "x")}
     graph = dl.Graph(nodes, output="c").initialize((4,), dtype=np.float64)

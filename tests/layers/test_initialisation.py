@@ -60,3 +60,5 @@ def test_weights_decay_and_biases_and_norms_do_not():
     model = dl.Sequential(dl.Conv2d(None, 4, 3), dl.BatchNorm(), dl.Flatten(), dl.Linear(None, 2))
     decaying = {name for name, parameter in model.parameters().items() if parameter.decay}
     assert decaying == {"0.weight", "3.weight"}
+    others = [dl.ConvTranspose1d(2, 3, 3), dl.GroupNorm(2, 4), dl.LayerNorm(3)]
+    assert [sum(p.decay for p in layer.parameters().values()) for layer in others] == [1, 0, 0]
