@@ -43,6 +43,15 @@ def test_a_full_disk_raises_even_when_only_the_flush_notices(tmp_path, monkeypat
     assert os.listdir(tmp_path) == []
 
 
+def test_the_bytes_are_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
+    """After a power cut the name must not stand for an empty file."""
+    done, sync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (done.append(os.fstat(handle).st_size), sync(handle)))
+    monkeypatch.setattr(os, "replace", lambda old, new: (done.append("replace"), replace(old, new)))
+    atomic_write(tmp_path / "a.bin", b"some bytes")
+    assert done[:2] == [10, "replace"]
+
+
 def test_a_failing_rename_leaves_nothing(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError("read-only")

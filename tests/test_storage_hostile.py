@@ -212,6 +212,8 @@ def test_tensors_that_overlap_or_leave_gaps(path):
     refused(path, raw({**document(), **WEIGHT, "surplus": {**entry, "data_offsets": [24, 32]}}, DATA + bytes(8)),
             r"unexpected \['surplus'\]")  # fmt: skip
     refused(path, raw(document()), r"missing \['weight'\]")
+    twice = {name: WEIGHT["weight"] for name in ("0.weight", "1.weight")}
+    refused(path, raw({**document(made("Sequential", layers=[LINEAR, LINEAR])), **twice}, DATA), "but lies at")
 
 
 def test_a_small_file_that_would_run_for_ever(path):
@@ -221,6 +223,9 @@ def test_a_small_file_that_would_run_for_ever(path):
     layers = [made("ReLU")]
     layers += [made("Sequential", layers=[{"repeat": 1 + i}]) for i in range(3000)]
     refused(path, raw(document(made("Sequential", layers=layers))), "steps or 50 levels")
+    layers = layers[:60]  # few steps, but too deep
+    refused(path, raw(document(made("Sequential", layers=layers))), "steps or 50 levels")
+    refused(path, raw(document(made("Sequential", layers=[made("ReLU"), {"repeat": -1}]))), "a layer -1")
 
 
 def test_a_graph_that_is_none(path):

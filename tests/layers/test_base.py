@@ -414,6 +414,10 @@ def test_a_description_that_makes_no_network(description, text):
         build(description, dl.LAYERS)
 
 
+def test_a_small_number_survives_its_description():
+    assert build(describe(dl.LayerNorm(3, eps=1.25e-12)), dl.LAYERS).eps == 1.25e-12
+
+
 def test_an_argument_may_have_any_name():
     class Wrapper(dl.Layer):
         def __init__(self, layer, repeat=2):

@@ -95,6 +95,9 @@ def test_the_cost_of_a_convolution():
     assert f"{3 * 6 * 6 * 2 * 3 * 2:,}" in rows  # 3×6 places of 6 channels, each over 2 channels of 3×2
     rows = dl.ConvTranspose2d(4, 6, (3, 2), stride=2).summary((4, 5, 7))
     assert f"{5 * 7 * 4 * 6 * 3 * 2:,}" in rows
+    model = dl.Sequential(dl.Conv2d(4, 6, (3, 2), groups=2), dl.ReLU(), dl.Conv2d(6, 2, 1))
+    total = model.initialize((4, 5, 7)).summary((4, 5, 7)).splitlines()[-1]
+    assert total.split() == ["total", str(78 + 14), f"{1296 + 3 * 6 * 2 * 6:,}"]
 
 
 @pytest.mark.parametrize("kind", [dl.Conv2d, dl.ConvTranspose2d])
