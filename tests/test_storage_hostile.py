@@ -212,8 +212,10 @@ def test_tensors_that_overlap_or_leave_gaps(path):
     refused(path, raw({**document(), **WEIGHT, "surplus": {**entry, "data_offsets": [24, 32]}}, DATA + bytes(8)),
             r"unexpected \['surplus'\]")  # fmt: skip
     refused(path, raw(document()), r"missing \['weight'\]")
-    twice = {name: WEIGHT["weight"] for name in ("0.weight", "1.weight")}
-    refused(path, raw({**document(made("Sequential", layers=[LINEAR, LINEAR])), **twice}, DATA), "but lies at")
+    twice = dict.fromkeys(("0.weight", "1.weight"), WEIGHT["weight"])
+    refused(
+        path, raw({**document(made("Sequential", layers=[LINEAR, LINEAR])), **twice}, DATA), "but lies at"
+    )
 
 
 def test_a_small_file_that_would_run_for_ever(path):
