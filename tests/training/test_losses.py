@@ -98,6 +98,10 @@ def test_huge_scores_neither_overflow_nor_warn(dtype):
     np.testing.assert_allclose(gradient, [[1 / 3, -1 / 3, -1 / 6]], rtol=1e-6)
 
 
+def test_a_sure_answer_that_is_right_still_costs_its_little():
+    np.testing.assert_allclose(BinaryCrossEntropy()([[40.0]], [[1]]), np.exp(-40.0), rtol=1e-12)
+
+
 def test_an_impossible_class_of_no_probability_costs_nothing():
     value, gradient = CrossEntropy().apply([[0.0, -np.inf, 0.0]], [[0.5, 0.0, 0.5]])
     assert value == pytest.approx(np.log(2))
@@ -109,6 +113,7 @@ def test_accuracy():
     assert CrossEntropy().accuracy(scores, np.array([1, 0, 0])) == pytest.approx(2 / 3)
     assert CrossEntropy().accuracy(scores, np.eye(3)[[1, 0, 0]]) == pytest.approx(2 / 3)
     assert BinaryCrossEntropy().accuracy(np.array([1.0, -1, 2, -3]), np.array([1, 1, 0.9, 0])) == 0.75
+    assert BinaryCrossEntropy().accuracy(np.array([0.2, -0.2]), np.array([1, 0])) == 1
     assert MeanSquared().accuracy(scores, scores) is None
     assert Huber().accuracy(scores, scores) is None
 

@@ -1,4 +1,4 @@
-"""Optimizers: in place, by name, nothing lost on the way through a state; the rules stand in tests/peers."""
+"""Optimizers: their rules, written out; in place, by name, nothing lost on the way through a state."""
 
 import numpy as np
 import pytest
@@ -41,6 +41,62 @@ def assert_same(a, b):
     assert a.keys() == b.keys()
     for name in a:
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def momentum(w, g, kept, rate, step, *, nesterov, decay):
+    g = g + decay * w
+    kept["m"] = 0.9 * kept.get("m", 0) + g
+    return w - rate * (g + 0.9 * kept["m"] if nesterov else kept["m"])
+
+
+def adam(w, g, kept, rate, step, *, decoupled, decay):
+    if decoupled:
+        w = w - rate * decay * w
+    else:
+        g = g + decay * w
+    kept["m"] = 0.8 * kept.get("m", 0) + 0.2 * g
+    kept["v"] = 0.95 * kept.get("v", 0) + 0.05 * g**2
+    mean, square = kept["m"] / (1 - 0.8**step), kept["v"] / (1 - 0.95**step)
+    return w - rate * mean / (np.sqrt(square) + 0.01)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rule", "words"),
+    [
+        (SGD(9.0, momentum=0.9, weight_decay=0.1), momentum, {"nesterov": False, "decay": 0.1}),
+        (SGD(9.0, momentum=0.9, nesterov=True, weight_decay=0.1), momentum, {"nesterov": True, "decay": 0.1}),
+        (Adam(9.0, betas=(0.8, 0.95), eps=0.01), adam, {"decoupled": False, "decay": 0}),
+        (Adam(9.0, betas=(0.8, 0.95), eps=0.01, weight_decay=0.1), adam, {"decoupled": False, "decay": 0.1}),
+        (AdamW(9.0, betas=(0.8, 0.95), eps=0.01, weight_decay=0.1), adam, {"decoupled": True, "decay": 0.1}),
+    ],
+    ids=["momentum", "nesterov", "adam", "adam with decay", "adamw"],
+)
+def test_the_rules_written_out(optimizer, rule, words):
+    """As PyTorch documents them, where tests/peers follows them too; the rate changes from step to step."""
+    params = parameters(np.float64)
+    weights, kept = values(params), {name: {} for name in params}
+    for step, rate in enumerate((0.5, 0.25, 0.125, 0.5, 0.0625), 1):
+        given = gradients(params, step, np.float64)
+        optimizer.step(params, given, rate)
+        for name, parameter in params.items():
+            own = words if parameter.decay else {**words, "decay": 0}
+            weights[name] = rule(weights[name], given[parameter], kept[name], rate, step, **own)
+            np.testing.assert_allclose(parameter.data, weights[name], rtol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_a_state_replaces_the_one_of_an_optimizer_in_use(make):
+    params, other = parameters(), parameters()
+    fresh, used = make(), make()
+    fresh.step(params, gradients(params, 0))
+    for step in range(3, 6):
+        used.step(other, gradients(other, step))
+    for name, value in values(params).items():
+        other[name].data = value
+    used.load_state(fresh.state(), other)
+    fresh.step(params, gradients(params, 1))
+    used.step(other, gradients(other, 1))
+    assert_same(values(params), values(other))
 
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)

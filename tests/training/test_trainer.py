@@ -229,6 +229,35 @@ def test_augmentation_touches_training_batches_alone():
     assert len({number for _, _, number in seen}) == 4
 
 
+class Listening(Linear):
+    """Draws a number in each training step, as dropout would."""
+
+    def __init__(self, in_features, out_features):
+        super().__init__(in_features, out_features)
+        self.draws = []
+
+    def apply(self, x, *, training=True, rng=None):
+        if training:
+            self.draws.append(rng.random())
+        return super().apply(x, training=training, rng=rng)
+
+
+def test_every_seed_epoch_batch_and_use_draws_its_own_numbers():
+    drawn = []
+
+    def watch(x, rng):
+        drawn.append(rng.random())
+        return x
+
+    for seed in (0, 1):
+        layer = Listening(30, 3)
+        layer.initialize((30,), seed=0)
+        run = trainer(layer, seed=seed)
+        run.fit((XF.reshape(len(XF), 30), Y), epochs=2, batch_size=45, augment=watch)
+        drawn += layer.draws
+    assert len(set(drawn)) == len(drawn) == 2 * 2 * 2 * 2
+
+
 def test_clipping_bounds_every_step():
     model = network()
     before = model.state()
