@@ -39,6 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     profile = os.environ.get("DEEPCONV_HYPOTHESIS") or "ci"
     if config.getoption("markexpr") in ("", "full"):
         profile = "full"
+    os.environ["DEEPCONV_HYPOTHESIS"] = profile
     settings.load_profile(profile)
     # A shell starts what runs in the background with Ctrl-C ignored, and every child inherits that: tests
     # that interrupt a child would wait in vain.
@@ -48,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def examples(ci: int, full: int) -> int:
     """Return how many examples a test shall draw: `@settings(max_examples=examples(500, full=10_000))`."""
-    return full if settings.get_current_profile_name() == "full" else ci
+    return full if os.environ["DEEPCONV_HYPOTHESIS"] == "full" else ci
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@
 mode, strides that don't divide, padding wider than the kernel, groups, empty batches.
 """
 
+import os
 from collections import Counter
 
 import numpy as np
@@ -107,6 +108,14 @@ def test_what_is_drawn_is_what_was_promised():
               "causal", "valid", "rectangular", "stride does not divide", "wider than the kernel", "dilated",
               "grouped", "depthwise", "empty", "one-sided"]  # fmt: skip
     assert {name: count[name] for name in wanted if count[name] < 15} == {}, count
+
+
+def test_each_run_draws_what_it_promises():
+    """And no peer has put its own profile in the place of ours, as PyTorch's test tools do."""
+    profile = os.environ["DEEPCONV_HYPOTHESIS"]
+    assert settings.get_current_profile_name() == profile
+    drawn = test_adjoint_identities._hypothesis_internal_use_settings.max_examples
+    assert drawn == {"ci": 500, "full": 10_000}[profile]
 
 
 @pytest.mark.full

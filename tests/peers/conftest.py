@@ -10,6 +10,7 @@ import warnings
 from types import ModuleType
 
 import pytest
+from hypothesis import settings
 
 collect_ignore = ["ndimage_shim.py"]  # a plugin for SciPy's own tests, not for ours
 
@@ -35,6 +36,8 @@ def peer(name: str) -> ModuleType:
         pytest.skip(
             f"peer {name} is not installed ({error}); pip install -e '.[peers]'", allow_module_level=True
         )
+    # PyTorch's test tools load a Hypothesis profile of their own, under which ours would draw less.
+    settings.load_profile(os.environ["DEEPCONV_HYPOTHESIS"])
     if name == "torch":  # one thread: the sums come out the same on every machine, and two runs can share one
         module.set_num_threads(1)
     return module
