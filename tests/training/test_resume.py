@@ -251,6 +251,7 @@ OTHER = {
     ),
     "pictures": (dict(data=(X + 1, Y)), "train checksum="),
     "labels": (dict(data=(X, Y[::-1].copy())), "train checksum="),
+    "the last pictures": (dict(data=(np.concatenate([X[:-9], X[-9:] + 1]), Y)), "train checksum="),
 }
 
 
@@ -261,6 +262,29 @@ def test_a_checkpoint_of_another_run_is_refused_by_name(tmp_path, change, messag
     with pytest.raises(ValueError, match=f"checkpoint: it was written with {message}"):
         fit(tmp_path / "run.ckpt", resume=True, epochs=2, **change)
     assert (tmp_path / "run.ckpt").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [((VALIDATION[0] + 1, VALIDATION[1]), "validation checksum="), (None, r"validation data=None|validation x=")],
+)
+def test_another_validation_set_is_refused(tmp_path, other, message):
+    def run(validation, **words):
+        parts = network(), CrossEntropy(), SGD(0.1)
+        Trainer(*parts, checkpoint=tmp_path / "run.ckpt").fit((X, Y), validation, batch_size=30, **words)
+
+    run(VALIDATION, epochs=1)
+    with pytest.raises(ValueError, match=f"checkpoint: it was written with ({message})"):
+        run(other, epochs=2, resume=True)
+
+
+def test_ctrl_c_soon_after_a_resume_goes_back_to_the_checkpoint(tmp_path):
+    path, model = tmp_path / "run.ckpt", network(seed=8)
+    reached = fit(path, epochs=2).model.state()
+    with pytest.raises(KeyboardInterrupt):
+        fit(path, model=model, resume=True, callbacks=[Interrupt(3, 2)])
+    assert_same(model.state(), reached)
+    assert_same(dict(read_checkpoint(path).model), reached)
 
 
 def test_with_a_schedule_the_length_counts(tmp_path):
