@@ -20,7 +20,7 @@ PADDING_NAMES = ("valid", "same", "same_lower", "causal")
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
-WORDS = {
+WORDS: dict[str, dict[str, str | None]] = {
     "onnx": {
         "NOTSET": None,
         "VALID": "valid",
@@ -56,6 +56,26 @@ WORDS = {
 
 A word with no entry has no equal here: SciPy's `reflect` repeats the edge pixel, which none of ours does.
 """
+
+
+def meant(word: object, known: Sequence[str]) -> str:
+    """Return a remark on what another library's word is called here; nothing where it has no equal.
+
+    Args:
+        word: what the caller gave.
+        known: the words that the caller could have given.
+
+    Example:
+        >>> meant("mirror", PADDING_MODES)
+        " (scipy.ndimage's 'mirror' is 'reflect' here)"
+        >>> meant("full", PADDING_NAMES)
+        ''
+    """
+    for library, words in WORDS.items():
+        ours = words.get(word) if isinstance(word, str) else None
+        if ours in known and ours != word:
+            return f" ({library}'s {word!r} is {ours!r} here)"
+    return ""
 
 
 def _whole(value: object) -> int | None:
@@ -215,7 +235,8 @@ def padding_pairs(op: str, value: Padding, rank: int, *, minimum: int | None = 0
     """
     if isinstance(value, str):
         raise ValueError(f"{op}: padding={value!r} is not known; use {', '.join(map(repr, PADDING_NAMES))}, "
-                         f"a number, one per axis, or a (before, after) pair per axis")  # fmt: skip
+                         f"a number, one per axis, or a (before, after) pair per axis"
+                         f"{meant(value, PADDING_NAMES)}")  # fmt: skip
     whole = _whole(value)
     if whole is not None:
         items: list[object] = [whole] * rank

@@ -344,3 +344,22 @@ def test_shapes_and_types_that_are_none(use, text):
     x, w = np.zeros((1, 2, 5, 4)), np.zeros((3, 2, 3, 3))
     with pytest.raises(TypeError, match=text):
         use(x, w, dc.conv(x, w))
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ({"padding": "SAME"}, "tensorflow's 'SAME' is 'same' here"),
+        ({"padding": "SAME_LOWER"}, "onnx's 'SAME_LOWER' is 'same_lower' here"),
+        ({"padding": 1, "padding_mode": "mirror"}, "scipy.ndimage's 'mirror' is 'reflect' here"),
+        ({"padding": 1, "padding_mode": "edge"}, "'edge' is 'replicate' here"),
+        ({"padding": "full"}, "pair per axis$"),  # none of ours: no remark
+        ({"padding": 1, "padding_mode": "symmetric"}, "'circular'$"),
+    ],
+)
+def test_other_libraries_words_are_translated(words, text):
+    x, w = np.zeros((1, 2, 5, 4)), np.zeros((3, 2, 3, 3))
+    with pytest.raises(ValueError, match=text):
+        dc.conv(x, w, **words)
+    with pytest.raises(ValueError, match=text):
+        dc.Conv2d(2, 3, 3, **words)

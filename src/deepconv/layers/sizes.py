@@ -6,7 +6,7 @@ import operator
 from typing import Any
 
 from deepconv.arrays import Array
-from deepconv.geometry import split_batch
+from deepconv.geometry import meant, split_batch
 
 
 def count(op: str, name: str, value: Any) -> int:
@@ -125,7 +125,8 @@ def choice(op: str, name: str, value: Any, allowed: tuple[str, ...]) -> str:
         'nearest'
     """
     if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{op}: {name}={value!r} is not known; use {', '.join(map(repr, allowed))}")
+        remark = meant(value, allowed)
+        raise ValueError(f"{op}: {name}={value!r} is not known; use {', '.join(map(repr, allowed))}{remark}")
     return value
 
 

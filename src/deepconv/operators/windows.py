@@ -175,7 +175,8 @@ def check_mode(op: str, image: Sequence[int], pairs: Pairs, mode: str, argument:
     """
     if mode not in geometry.PADDING_MODES:
         known = ", ".join(map(repr, geometry.PADDING_MODES))
-        raise ValueError(f"{op}: {argument}={mode!r} is not known; use {known}")
+        meant = geometry.meant(mode, geometry.PADDING_MODES)
+        raise ValueError(f"{op}: {argument}={mode!r} is not known; use {known}{meant}")
     for n, pair in zip(image, pairs, strict=True):
         left = n + min(0, pair[0]) + min(0, pair[1])
         most = {"zeros": None, "reflect": max(n - 1, 0), "replicate": None if n else 0, "circular": left}[
