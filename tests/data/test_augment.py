@@ -118,6 +118,28 @@ def test_affine_turns_both_ways_and_grows_and_shrinks():
     assert abs(np.mean(angle)) < 2
 
 
+def coordinates(n=300, height=15, width=17):
+    """Pictures whose two channels hold each pixel's row and column."""
+    return np.broadcast_to(np.indices((height, width)).astype(float), (n, 2, height, width))
+
+
+def test_affine_moves_rows_and_columns_apart_from_each_other():
+    down, right = Affine(shift=1.5)(coordinates(), np.random.default_rng(0))[:, :, 7, 8].T - [[7], [8]]
+    for moves in (down, right):
+        assert -1.5 <= moves.min() < -1.4
+        assert 1.4 < moves.max() <= 1.5
+    assert abs(np.corrcoef(down, right)[0, 1]) < 0.2
+
+
+def test_affine_slants_by_columns_per_row():
+    rows, columns = np.moveaxis(Affine(shear=0.25)(coordinates(), np.random.default_rng(0)), 1, 0)
+    above, below = columns[:, 5, 8] - 8, columns[:, 9, 8] - 8
+    np.testing.assert_allclose(above, -below, atol=1e-9)
+    assert 0.48 < above.max() <= 0.5  # two rows from the centre
+    assert -0.5 <= above.min() < -0.48
+    np.testing.assert_allclose(rows[:, 5, 8], 5)
+
+
 def test_flip_mirrors_about_half_of_the_pictures():
     x = pictures(n=300)
     y = Flip()(x, np.random.default_rng(0))

@@ -151,6 +151,20 @@ def test_ctrl_c_keeps_the_last_epoch_and_the_run_goes_on_from_there(tmp_path, va
     assert resumed.history.best_epoch == whole.history.best_epoch
 
 
+def test_a_run_stopped_after_its_best_epoch_still_ends_with_those_weights(tmp_path):
+    def settings():
+        return dict(early_stopping=EarlyStopping(patience=None), optimizer=SGD(0.5, momentum=0.9), epochs=6)
+
+    whole = fit(None, **settings())
+    best = whole.history.best_epoch
+    assert best < 6
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "run.ckpt", callbacks=[Interrupt(best + 1, 1)], **settings())
+    resumed = fit(tmp_path / "run.ckpt", model=network(seed=5), resume=True, **settings())
+    assert resumed.history.best_epoch == best
+    assert_same(resumed.model.state(), whole.model.state())
+
+
 def test_a_finished_run_resumes_to_its_end(tmp_path):
     settings = dict(early_stopping=EarlyStopping(patience=None), optimizer=SGD(0.5, momentum=0.9))
     first = fit(tmp_path / "run.ckpt", **settings)
@@ -266,7 +280,7 @@ def test_a_checkpoint_of_another_run_is_refused_by_name(tmp_path, change, messag
 
 @pytest.mark.parametrize(
     ("other", "message"),
-    [((VALIDATION[0] + 1, VALIDATION[1]), "validation checksum="), (None, r"validation data=None|validation x=")],
+    [((VALIDATION[0] + 1, VALIDATION[1]), "validation checksum="), (None, "validation .*=None")],
 )
 def test_another_validation_set_is_refused(tmp_path, other, message):
     def run(validation, **words):
@@ -274,7 +288,7 @@ def test_another_validation_set_is_refused(tmp_path, other, message):
         Trainer(*parts, checkpoint=tmp_path / "run.ckpt").fit((X, Y), validation, batch_size=30, **words)
 
     run(VALIDATION, epochs=1)
-    with pytest.raises(ValueError, match=f"checkpoint: it was written with ({message})"):
+    with pytest.raises(ValueError, match=f"checkpoint: it was written with {message}"):
         run(other, epochs=2, resume=True)
 
 
