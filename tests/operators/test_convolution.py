@@ -115,6 +115,7 @@ def test_the_overflow_bound_sees_negative_numbers():
 def test_sums_just_beyond_a_double_are_exact():
     """2**53 + 1 is no float64."""
     assert dc.conv(np.array([[2**53, 1]]), np.array([[[1, 1]]])).tolist() == [[2**53 + 1]]
+    assert dc.conv(np.array([[2**53]]), np.array([[[1]]]), np.array([1])).tolist() == [[2**53 + 1]]
 
 
 @pytest.mark.parametrize(
