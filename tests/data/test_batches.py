@@ -69,6 +69,8 @@ def test_refusals():
         ValueError, match=r"Batches: x has shape \(23, 2, 3, 5\) and y \(22,\); give one target"
     ):
         Batches(X, Y[:-1])
+    with pytest.raises(TypeError, match=r"Batches: batch_size=1\.5 is not a whole number"):
+        Batches(np.zeros((3, 1)), np.zeros(3), batch_size=1.5)
     with pytest.raises(ValueError, match="Batches: batch_size=0 is below 1"):
         Batches(X, Y, batch_size=0)
     with pytest.raises(TypeError, match="Batches: y has dtype <U1"):

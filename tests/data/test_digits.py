@@ -71,6 +71,11 @@ def test_the_held_out_part_does_not_depend_on_the_validation_part():
     assert np.array_equal(split_digits(4, validation=0.3).test[0], split_digits(4, validation=0.1).test[0])
 
 
+def test_a_negative_seed_is_refused():
+    with pytest.raises(ValueError, match="split_digits: seed=-1 is negative"):
+        split_digits(seed=-1)
+
+
 def test_a_share_out_of_range_is_refused():
     with pytest.raises(ValueError, match=r"stratified: share=1\.5 is not between 0 and 1; use 0\.2"):
         stratified(np.array([0, 1]), 1.5, np.random.default_rng(0))

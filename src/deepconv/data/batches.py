@@ -62,6 +62,7 @@ class Batches:
 
     Raises:
         TypeError: x or y is not an array of numbers.
+        TypeError: `batch_size` is not a whole number.
         ValueError: x and y differ in length, or `batch_size` is below 1.
 
     Example:
@@ -87,6 +88,8 @@ class Batches:
             raise ValueError(
                 f"Batches: x has shape {self.x.shape} and y {self.y.shape}; give one target per sample"
             )
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer):
+            raise TypeError(f"Batches: batch_size={batch_size!r} is not a whole number")
         if batch_size < 1:
             raise ValueError(f"Batches: batch_size={batch_size} is below 1; use 32, say")
         self.batch_size = int(batch_size)

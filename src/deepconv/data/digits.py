@@ -90,12 +90,14 @@ def split_digits(seed: int = 0, *, test: float = 0.2, validation: float = 0.1) -
         images `(N, 1, 8, 8)` and labels `(N,)` of each part.
 
     Raises:
-        ValueError: a share is not between 0 and 1.
+        ValueError: a share is not between 0 and 1, or the seed is negative.
 
     Example:
         >>> [len(labels) for images, labels in split_digits(seed=0)]
         [1295, 143, 359]
     """
+    if seed < 0:
+        raise ValueError(f"split_digits: seed={seed} is negative; give a whole number of at least 0")
     images, labels = load_digits()
     rng = np.random.default_rng(seed)
     rest, held_out = stratified(labels, test, rng)
