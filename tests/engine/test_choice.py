@@ -99,6 +99,29 @@ def test_the_workspace_limit_is_the_persons():
         dc.set_workspace_limit(1.5)
 
 
+def test_a_container_that_grants_less_than_the_blas_saw(monkeypatch):
+    from pathlib import Path
+
+    from threadpoolctl import threadpool_info
+
+    from deepconv.engine import settings
+
+    for text, processors in (("150000 100000", 2), ("50000 100000", 1), ("400000 100000", 4)):
+        monkeypatch.setattr(Path, "read_text", lambda *_, text=text, **__: text)
+        assert settings._container_quota() == processors
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "max 100000")
+    assert settings._container_quota() > 10_000
+    before = dc.get_threads()
+    try:
+        dc.set_threads(2)
+        monkeypatch.setattr(settings, "_threads", None)
+        monkeypatch.setattr(settings, "allowed_threads", lambda: 1)
+        assert dc.get_threads() == 1
+        assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
+    finally:
+        dc.set_threads(before)
+
+
 def test_threads_govern_the_blas():
     from threadpoolctl import threadpool_info
 
@@ -107,6 +130,9 @@ def test_threads_govern_the_blas():
         dc.set_threads(1)
         assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
         assert dc.get_threads() == 1
+        dc.set_threads(2)
+        assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {2}
+        assert dc.get_threads() == 2
     finally:
         dc.set_threads(before)
     with pytest.raises(ValueError, match="n=0 must be at least 1"):

@@ -293,6 +293,12 @@ def test_pickle_for_those_who_send_models_between_processes(rng):
     assert np.array_equal(pickle.loads(pickle.dumps(model))(x), model(x))  # noqa: S301
 
 
+def test_a_parameter_of_two_layers_has_the_first_one_s_name():
+    first, second = dl.Linear(3, 3), dl.Linear(3, 3)
+    second.weight = first.weight
+    assert list(dl.Sequential(first, second).parameters()) == ["0.weight", "0.bias", "1.bias"]
+
+
 def test_names_are_dotted_and_shared_ones_appear_once():
     shared = dl.Linear(3, 3)
     model = dl.Sequential(shared, dl.ReLU(), dl.Residual(dl.Sequential(shared, dl.Linear(3, 3, bias=False))))

@@ -114,6 +114,10 @@ def test_accuracy():
     assert CrossEntropy().accuracy(scores, np.eye(3)[[1, 0, 0]]) == pytest.approx(2 / 3)
     assert BinaryCrossEntropy().accuracy(np.array([1.0, -1, 2, -3]), np.array([1, 1, 0.9, 0])) == 0.75
     assert BinaryCrossEntropy().accuracy(np.array([0.2, -0.2]), np.array([1, 0])) == 1
+    pixels = np.random.default_rng(0).normal(size=(2, 3, 4, 5))
+    labels = pixels.argmax(1)
+    labels[0, 0, :] += 1  # 5 of 40 pixels
+    assert CrossEntropy().accuracy(pixels, labels % 3) == 0.875
     assert MeanSquared().accuracy(scores, scores) is None
     assert Huber().accuracy(scores, scores) is None
 
