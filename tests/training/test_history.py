@@ -54,6 +54,7 @@ def change(**values):
         (change().replace("0.75", "NaN"), "epoch 1 has accuracy=nan, not a number"),
         (change().replace("1.25", "null"), "epoch 1 has seconds=None, not a number"),
         (change(best_epoch=3), "best_epoch=3 is not one of its 2 epochs"),
+        (change(best_epoch=0), "best_epoch=0 is not one of its 2 epochs"),
         ("{", "Expecting"),
     ],
 )
