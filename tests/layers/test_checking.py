@@ -115,6 +115,11 @@ def test_kinks_hide_nothing(make):
         dl.check_gradients(Planted(lambda dx, g: (dx * 1.001, g), make), x)
 
 
+@pytest.mark.parametrize("shape", [(3, 2, 7), (3, 2, 4, 5), (2, 3, 2, 3, 4)])
+def test_the_global_mean_of_any_rank(shape):
+    dl.check_gradients(dl.GlobalAvgPool(), np.random.default_rng(2).normal(size=shape))
+
+
 def test_dropout_is_checked_with_its_draw_held_still(x):
     dl.check_gradients(dl.Dropout(0.5), x)
 
