@@ -51,7 +51,10 @@ class Classifier:
             ValueError: the picture shows nothing, or the model can't tell.
         """
         x = preprocess(picture, self.preprocessing)
-        scores = np.asarray(self.model(x[None]))
+        try:
+            scores = np.asarray(self.model(x[None]))
+        except ValueError as error:
+            raise ModelError(f"classify: the model does not fit its preprocessing: {error}") from error
         if scores.shape != (1, len(self.classes)) or not np.isfinite(scores).all():
             raise ModelError(
                 f"classify: the model gave {_shown(scores)} for {len(self.classes)} classes; the file is no classifier"

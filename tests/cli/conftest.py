@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ def started(*words: object, cwd: Path, **options: Any) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "deepconv.cli", *map(str, words)]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "COLUMNS": "200", "TERM": "xterm"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # A shell lets what it starts in the background ignore Ctrl-C, and the tests may run there.
+    options.setdefault("preexec_fn", lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     return subprocess.Popen(command, cwd=cwd, env=environment, **{**pipes, **options})
 
 

@@ -32,9 +32,20 @@ def test_every_command_has_help(command):
     assert "--json" in outcome.out
 
 
-@pytest.mark.parametrize("words", [["fly"], ["--fly"], ["train"], ["doctor", "who"], ["explain", "--input"]])
-def test_a_wrong_command_is_one_line(words):
-    assert "see deepconv --help" in run(*words).error
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["fly"], "deepconv"), (["--fly"], "deepconv"), (["train"], "deepconv train"),
+        (["doctor", "who"], "deepconv doctor"), (["explain"], "deepconv explain"),
+    ],
+)  # fmt: skip
+def test_a_wrong_command_is_one_line_and_names_the_help(words, command):
+    assert f"(see {command} --help)" in run(*words).error
+
+
+@pytest.mark.parametrize("words", [["-h"], ["train", "-h"]])
+def test_h_is_help(words):
+    assert run(*words).out == run(*words[:-1], "--help").out != ""
 
 
 def test_it_is_installed_as_a_command_and_a_module(tmp_path):
@@ -71,3 +82,27 @@ def test_a_terminal_without_unicode_still_gets_an_answer(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "status"), [("--version", 0), ("doctor", 0), ("fly", 2), ("predict model picture", 2)]
+)
+@pytest.mark.parametrize("streams", [">&-", ">&- 2>&-", "2>/dev/full"])
+def test_a_closed_or_full_stream_changes_no_exit_status(tmp_path, words, status, streams):
+    command = f"{sys.executable} -m deepconv.cli {words} {streams}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == status
+    assert "Traceback" not in done.stderr
+
+
+def test_interrupted_while_it_starts_it_says_nothing(tmp_path):
+    code = (
+        "import sys\n"
+        "class Interrupts:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'typer': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupts())\n"
+        "from deepconv.cli import main; main(['doctor'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -63,6 +63,7 @@ def test_every_geometry(words, shape):
             "has 3 numbers, but a kernel of 3 axes needs",
         ),
         (["--input", "8", "--kernel", "3", "--out", 2], "has 1 numbers"),
+        (["--input", "-8,64,9,9", "--kernel", 3, "--out", 2], "--input -8,64,9,9 has a number below 0"),
         (
             ["--input", "8,64,9,9", "--kernel", 3, "--out", 2, "--groups", 3],
             "--groups 3 does not divide the 64",

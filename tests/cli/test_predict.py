@@ -158,6 +158,13 @@ def test_a_bad_picture_is_reported_and_the_rest_is_done(pictures):
     assert [entry["file"] for entry in listed.json["errors"]] == ["broken.png", "blank.png", "missing.png"]
 
 
+def test_a_picture_whose_name_is_too_long_is_one_bad_picture(pictures):
+    outcome = deepconv("predict", MODEL, "a" * 400, "three.png")
+    assert outcome.status == 1
+    assert outcome.out.startswith("three.png   3")
+    assert "File name too long" in outcome.err
+
+
 def saved(path, model, metadata):
     model.initialize((1, 8, 8)).save(path, metadata=metadata)
     return path
@@ -194,6 +201,13 @@ def test_a_model_of_other_pictures_is_an_error(pictures, tmp_path):
     assert "for 2 classes; the file is no classifier" in deepconv("predict", path, "three.png").error
 
 
+def test_a_model_that_does_not_fit_its_preprocessing_is_an_error(pictures, tmp_path):
+    colours = Sequential(Conv2d(3, 2, 3), GlobalAvgPool()).initialize((3, 8, 8))
+    colours.save(tmp_path / "m.safetensors", metadata=DIGIT_NAMES)
+    error = deepconv("predict", "m.safetensors", "three.png", "seven.jpg").error
+    assert "the model does not fit its preprocessing: " in error
+
+
 @pytest.mark.parametrize("content", [b"", b"text", b"\xff" * 64, (2**60).to_bytes(8, "little") + b"{}"])
 def test_a_file_that_is_no_model_is_an_error(pictures, tmp_path, content):
     (tmp_path / "m.safetensors").write_bytes(content)
@@ -201,9 +215,9 @@ def test_a_file_that_is_no_model_is_an_error(pictures, tmp_path, content):
 
 
 def test_a_missing_model_is_an_error(pictures):
+    error = deepconv("predict", "none.safetensors", "x.png").error
     assert (
-        "No such file or directory: 'none.safetensors'"
-        in deepconv("predict", "none.safetensors", "x.png").error
+        "model none.safetensors can't be read: No such file or directory; name the model.safetensors" in error
     )
 
 

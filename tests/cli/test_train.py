@@ -1,5 +1,6 @@
 """`deepconv train digits`, whatever happens to it."""
 
+import errno
 import json
 import os
 import resource
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepconv.cli.folders import choose_folder, remove_traces, stopped_run
+from deepconv.cli.folders import choose_folder, holding, remove_traces, stopped_run
 from deepconv.data.digits import split_digits
 from deepconv.data.preprocessing import DIGITS
 from deepconv.storage import load
@@ -190,8 +191,68 @@ def test_to_resume_a_finished_run_shows_it_again(trained):
     assert (trained / "model.safetensors").read_bytes() == before
 
 
-def test_there_must_be_a_run_to_resume():
+def test_there_must_be_a_run_to_resume(tmp_path):
     assert "no digits-run folder here holds a run to resume" in deepconv(*SHORT, "--resume").error
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep")
+    for out in ("mistyped", "mine"):
+        outcome = deepconv(*SHORT, "--resume", "--out", out)
+        assert f"--out {out} holds no run to resume; leave out --resume" in outcome.error
+    assert names(tmp_path) == ["mine"]
+    assert names(tmp_path / "mine") == ["notes.txt"]
+
+
+@pytest.mark.parametrize("words", [[], ["--resume"]])
+def test_two_runs_never_share_a_folder(tmp_path, words):
+    """The second once deleted the history of the first, which had finished meanwhile."""
+    pytest.importorskip("fcntl")
+    (tmp_path / "run").mkdir()
+    with holding(Path("run"), resume=False):
+        if words:
+            (tmp_path / "run" / "history.json").write_text('{"settings": {}}')
+        outcome = deepconv(*SHORT, "--out", "run", *words)
+    assert "a run is writing to run right now; wait for it, or name another folder" in outcome.error
+    assert names(tmp_path / "run") == (["history.json"] if words else [])
+    with holding(Path("run"), resume=True):  # it was let go of
+        pass
+
+
+def test_a_run_that_came_between_is_seen(trained):
+    with pytest.raises(ValueError, match="holds a finished run"), holding(trained, resume=False):
+        pass
+
+
+def test_an_empty_out_is_no_folder(tmp_path):
+    assert "--out is empty; name a folder" in deepconv(*SHORT, "--out", "").error
+    assert names(tmp_path) == []
+
+
+def test_a_failed_first_write_leaves_no_folder(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("deepconv.cli.train.put", full)
+    error = deepconv(*SHORT, "--out", "run").error
+    assert "train: run can't be written: No space left on device; make room or name another folder" in error
+    assert names(tmp_path) == []
+
+
+def test_stopped_before_the_first_epoch_nothing_is_kept(tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("deepconv.cli.train.train_digits", interrupted)
+    outcome = deepconv(*SHORT)
+    assert outcome.status == 130
+    assert outcome.err.endswith("Stopped before the first epoch's end; nothing is kept.\n")
+    assert names(tmp_path) == []
+
+
+def test_a_narrow_terminal_cuts_no_path(trained, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    out = deepconv("train", "digits", "--resume", "--out", trained).out
+    assert str(trained / "model.safetensors") in "".join(line.strip() for line in out.splitlines())
+    assert "…" not in out
 
 
 @pytest.mark.parametrize(
@@ -250,7 +311,7 @@ def test_a_folder_of_pictures_is_for_later(tmp_path, name):
 @pytest.mark.parametrize(
     "words",
     [
-        ["--epochs", 0], ["--epochs", "many"], ["--batch-size", 0], ["--learning-rate", "nan"],
+        ["--epochs", 0], ["--epochs", "many"], ["--epochs", "9" * 400], ["--batch-size", 0], ["--learning-rate", "nan"],
         ["--learning-rate", -1], ["--seed", -1], ["--speed", 3], ["more"],
     ],
 )  # fmt: skip

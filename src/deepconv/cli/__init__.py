@@ -6,6 +6,7 @@ what is missing in one line.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         Traceback (most recent call last):
         SystemExit: 0
     """
+    _open_closed_streams()
     try:
         from deepconv.cli.app import run
 
@@ -39,4 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         sys.stderr.write(f'deepconv: {package} is not installed; pip install "deepconv[app]" brings it\n')
         status = 2
+    except KeyboardInterrupt:  # while modules are imported; after that the command has its say first
+        status = 130
     sys.exit(status)
+
+
+def _open_closed_streams() -> None:
+    """Let what is printed go nowhere where the shell has closed a stream (`>&-`); Python has None there."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  (open until exit)

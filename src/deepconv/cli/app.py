@@ -21,6 +21,7 @@ app = typer.Typer(
     help="Convolution for NumPy: train, use and explain convolutional networks.",
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 
 for _command in (train.train, predict.predict, explain.explain, doctor.doctor):
@@ -60,7 +61,9 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return int(status or 0)
     except _USAGE_ERROR as error:
-        return console.fail(f"{error.format_message()} (see deepconv --help)")
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "deepconv"
+        return console.fail(f"{error.format_message()} (see {command} --help)")
     except typer.Abort:
         return 130
     except ModuleNotFoundError:

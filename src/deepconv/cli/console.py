@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from typing import Any
@@ -47,7 +48,7 @@ def say_aside(text: str) -> None:
     Example:
         >>> say_aside("writing to digits-run")
     """
-    print(_encodable(printable(text), sys.stderr), file=sys.stderr, flush=True)
+    _to_stderr(text)
 
 
 def fail(message: str) -> int:
@@ -63,7 +64,7 @@ def fail(message: str) -> int:
         >>> fail("train: epochs=0 is below 1")
         2
     """
-    print(_encodable(f"deepconv: {printable(message)}", sys.stderr), file=sys.stderr)
+    _to_stderr(f"deepconv: {message}")
     return 2
 
 
@@ -105,6 +106,11 @@ def number_list(option: str, text: str) -> tuple[int, ...]:
         raise ValueError(
             f"{option} {text} is not whole numbers separated by commas; write it as {tidy}"
         ) from None
+
+
+def _to_stderr(text: str) -> None:
+    with contextlib.suppress(OSError):  # a full disk behind it changes neither the run nor the exit status
+        print(_encodable(printable(text), sys.stderr), file=sys.stderr, flush=True)
 
 
 def _encodable(text: str, stream: Any) -> str:

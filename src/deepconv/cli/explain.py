@@ -55,6 +55,8 @@ def explain(
 
     x_shape = console.number_list("--input", shape)
     kernel_size = console.number_list("--kernel", kernel)
+    if min(x_shape) < 0:
+        raise ValueError(f"explain: --input {shape} has a number below 0; write it as 8,64,56,56")
     rank = len(kernel_size) if len(kernel_size) > 1 else max(1, len(x_shape) - 2)
     if not rank + 1 <= len(x_shape) <= rank + 2:
         raise ValueError(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ __all__ = [
     "MODEL",
     "REPORT",
     "choose_folder",
+    "holding",
     "put",
     "read_history",
     "remove_traces",
@@ -44,13 +47,67 @@ def choose_folder(out: Path | None, *, resume: bool) -> Path:
         return _last_run() if resume else _next_free()
     if out.exists() and not out.is_dir():
         raise ValueError(f"train: --out {out} is a file; name a folder")
-    held = [name for name in _OURS if (out / name).exists()]
-    if held and not resume:
+    if resume:
+        _check_resumable(out)
+    else:
+        _check_free(out)
+    out.mkdir(parents=True, exist_ok=True)
+    return out
+
+
+def _check_free(out: Path) -> None:
+    held = _held(out)
+    if held:
         stopped = CHECKPOINT in held or MODEL not in held
         remedy = "add --resume to go on with it, or name another" if stopped else "name another, or remove it"
         raise ValueError(f"train: --out {out} holds a {'stopped' if stopped else 'finished'} run; {remedy}")
-    out.mkdir(parents=True, exist_ok=True)
-    return out
+
+
+def _check_resumable(out: Path) -> None:
+    """An empty folder will do: a run may have been killed before it wrote anything."""
+    if _held(out) or (out.is_dir() and all(entry.name.startswith(".") for entry in out.iterdir())):
+        return
+    raise ValueError(f"train: --out {out} holds no run to resume; leave out --resume to begin one there")
+
+
+def _held(folder: Path) -> list[str]:
+    return [name for name in _OURS if (folder / name).exists()]
+
+
+@contextlib.contextmanager
+def holding(folder: Path, *, resume: bool) -> Iterator[None]:
+    """Keep every other run out of a folder for as long as the block takes.
+
+    The system lets go of the lock when the process ends, however it ends, and nothing is left behind.
+
+    Args:
+        folder: the run's.
+        resume: whether a run may be in it already.
+
+    Raises:
+        ValueError: another run is writing it, or did so in the meantime.
+        OSError: the folder can't be opened.
+    """
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # Windows
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(
+                f"train: a run is writing to {folder} right now; wait for it, or name another folder with --out"
+            ) from error
+        except OSError:  # a file system without locks
+            pass
+        if not resume:
+            _check_free(folder)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _next_free() -> Path:
@@ -81,7 +138,7 @@ def _runs() -> dict[int, Path]:
     runs: dict[int, Path] = {}
     for folder in Path().glob(f"{_NAME}*"):
         match = re.fullmatch(rf"{_NAME}(?:-(\d+))?", folder.name)
-        if match and any((folder / name).exists() for name in _OURS):
+        if match and _held(folder):
             runs[int(match[1] or 1)] = folder
     return runs
 

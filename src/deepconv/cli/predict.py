@@ -32,7 +32,13 @@ def predict(
     from deepconv.data import pictures as _needs_pillow  # noqa: F401  (said before any work is done)
     from deepconv.predict import ModelError, load_classifier
 
-    classifier = load_classifier(model)
+    try:
+        classifier = load_classifier(model)
+    except OSError as error:
+        raise ValueError(
+            f"predict: model {model} can't be read: {error.strerror or error}; name the model.safetensors that "
+            f"deepconv train wrote"
+        ) from error
     predictions: list[dict[str, Any]] = []
     errors: list[dict[str, str]] = []
     for picture in pictures:
@@ -40,7 +46,7 @@ def predict(
             ranking = classifier.classify_file(picture)[:top]
         except ModelError:
             raise
-        except ValueError as error:
+        except (ValueError, OSError) as error:  # OSError: a name that is too long
             console.fail(str(error))
             errors.append({"file": str(picture), "error": str(error)})
             continue

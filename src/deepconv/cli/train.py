@@ -18,6 +18,7 @@ from deepconv.cli.folders import (
     MODEL,
     REPORT,
     choose_folder,
+    holding,
     put,
     read_history,
     remove_traces,
@@ -29,6 +30,7 @@ from deepconv.training.digits import DigitsRun, DigitsSettings, train_digits
 __all__ = ["train"]
 
 _DEFAULTS = DigitsSettings()
+_NOTHING_KEPT = "Stopped before the first epoch's end; nothing is kept."
 
 
 def train(
@@ -41,7 +43,10 @@ def train(
         ),
     ],
     epochs: Annotated[
-        int | None, typer.Option(min=1, help=f"How often each digit is seen [dim]({_DEFAULTS.epochs})[/].")
+        int | None,
+        typer.Option(
+            min=1, max=1_000_000, help=f"How often each digit is seen [dim]({_DEFAULTS.epochs})[/]."
+        ),
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help=f"Digits per step [dim]({_DEFAULTS.batch_size})[/].")
@@ -53,7 +58,10 @@ def train(
         int | None, typer.Option(min=0, help=f"Decides everything random [dim]({_DEFAULTS.seed})[/].")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The folder to write; digits-run, or the next number that is free.")
+        str | None,
+        typer.Option(
+            metavar="<path>", help="The folder to write; digits-run, or the next number that is free."
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
@@ -78,19 +86,37 @@ def train(
 
     given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
     settings = _settings(given, {})  # checked before a folder is made
-    folder = choose_folder(out, resume=resume)
-    found = read_history(folder) if resume else {}
-    settings = _settings(given, found.get("settings", {}))
-    if "test_accuracy" in found and not (folder / CHECKPOINT).exists():
-        result = found  # finished already
-    else:
-        result = _run(folder, settings, resume=resume, talk=not quiet)
+    if out == "":
+        raise ValueError("train: --out is empty; name a folder, or write --out . for this one")
+    result, folder = _result_in(out, settings, given, resume=resume, talk=not quiet)
     result = {name: value for name, value in result.items() if name not in _LONG} | _paths(folder)
     if as_json:
         console.say_json(result)
     elif not quiet:
         _show(result, folder)
     return 0
+
+
+def _result_in(
+    out: str | None, settings: DigitsSettings, given: dict[str, Any], *, resume: bool, talk: bool
+) -> tuple[dict[str, Any], Path]:
+    """Train, or resume, or find what a finished run came to, with no other run in the folder meanwhile."""
+    try:
+        folder = choose_folder(None if out is None else Path(out), resume=resume)
+        with holding(folder, resume=resume):
+            if resume:
+                found = read_history(folder)
+                settings = _settings(given, found.get("settings", {}))
+                if "test_accuracy" in found and not (folder / CHECKPOINT).exists():
+                    return found, folder  # finished already
+            return _run(folder, settings, resume=resume, talk=talk), folder
+    except BrokenPipeError:
+        raise  # of standard error, not of the folder
+    except OSError as error:
+        raise ValueError(
+            f"train: {out or 'the current folder'} can't be written: {error.strerror or error}; make room or name "
+            f"another folder with --out"
+        ) from error
 
 
 _LONG = ("epochs", "best_epoch", "confusion", "mistakes")
@@ -125,25 +151,33 @@ def _run(folder: Path, settings: DigitsSettings, *, resume: bool, talk: bool) ->
 
     began = time.perf_counter()
     progress = EpochProgress(Console(stderr=True))
-    if not (resume and (folder / HISTORY).exists()):
-        put(folder / HISTORY, json.dumps({"settings": settings.to_dict()}, indent=1))
-    if talk:
-        console.say_aside(f"Training on handwritten digits; writing to {folder}.")
-        if not resume and (other := stopped_run(folder)):
-            console.say_aside(f"{other} holds a stopped run; add --resume to go on with that one.")
     try:
+        if not (resume and (folder / HISTORY).exists()):
+            put(folder / HISTORY, json.dumps({"settings": settings.to_dict()}, indent=1))
+        if talk:
+            _announce(folder, resume=resume)
         callbacks = [progress] if talk else []
         run = train_digits(settings, callbacks=callbacks, checkpoint=folder / CHECKPOINT, resume=resume)
         progress.stop()
         return _finish(folder, run, time.perf_counter() - began)
     except BaseException as error:
         progress.stop()
-        if not (folder / CHECKPOINT).exists():
+        kept = (folder / CHECKPOINT).exists()
+        if not kept:
             remove_traces(folder)
-        elif isinstance(error, KeyboardInterrupt):
-            name = shlex.quote(str(folder))
-            console.say_aside(f"Stopped. Go on with: deepconv train digits --out {name} --resume")
+        if isinstance(error, KeyboardInterrupt):
+            console.say_aside(_how_to_go_on(folder) if kept else _NOTHING_KEPT)
         raise
+
+
+def _announce(folder: Path, *, resume: bool) -> None:
+    console.say_aside(f"Training on handwritten digits; writing to {folder}.")
+    if not resume and (other := stopped_run(folder)):
+        console.say_aside(f"{other} holds a stopped run; add --resume to go on with that one.")
+
+
+def _how_to_go_on(folder: Path) -> str:
+    return f"Stopped. Go on with: deepconv train digits --out {shlex.quote(str(folder))} --resume"
 
 
 def _finish(folder: Path, run: DigitsRun, seconds: float) -> dict[str, Any]:
@@ -229,12 +263,16 @@ def _show(result: dict[str, Any], folder: Path) -> None:
     rows = {
         "held-out accuracy": accuracy,
         "validation accuracy": Text(f"{(result['validation_accuracy'] or 0) * 100:.2f} %"),
-        "trained on": Text(f"{result['train_digits']:,} digits, {epochs} epochs, {seconds:.1f} s"),
+        "trained on": Text(
+            f"{result['train_digits']:,} digits, {epochs} epoch{'s' * (epochs != 1)}, {seconds:.1f} s"
+        ),
         "model": Text(str(folder / MODEL)),
         "history": Text(str(folder / HISTORY)),
         "report": Text(str(folder / REPORT)),
     }
     table = Table(show_header=False, box=box.SIMPLE)
+    table.add_column()
+    table.add_column(overflow="fold")  # a path is never cut, however narrow the terminal
     for name, value in rows.items():
         table.add_row(name, value)
     Console(highlight=False).print(table)
