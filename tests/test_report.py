@@ -6,7 +6,7 @@ from PIL import Image
 
 from deepconv.layers import Flatten, Linear, Sequential
 from deepconv.models import digits_network
-from deepconv.report import write_report
+from deepconv.report import _worst, write_report
 from deepconv.training import EpochRecord, History
 from deepconv.training.digits import TestScores
 
@@ -84,3 +84,10 @@ def test_the_confusion_matrix_counts_rows_as_truth():
     assert test.accuracy == 0.5
     assert {(int(a), int(b)) for a, b in np.argwhere(test.confusion)} == {(1, 1), (2, 1), (7, 7), (7, 0)}
     assert test.confusion.sum() == 4
+
+
+def test_wrong_answers_come_first_and_the_surest_of_them_before():
+    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.45, 0.55], [0.3, 0.7]])
+    labels = np.array([0, 1, 0, 1, 1])  # right, wrong at 0.6, wrong at 0.8, right at 0.55, right at 0.7
+    scores = TestScores(np.zeros((5, 1, 8, 8)), labels, probabilities, ("a", "b"))
+    assert _worst(scores).tolist() == [2, 1, 3, 4, 0]

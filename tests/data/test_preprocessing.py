@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deepconv.data.digits import load_digits
-from deepconv.data.preprocessing import DIGITS, STEPS, check_steps, preprocess
+from deepconv.data.preprocessing import DIGITS, STEPS, check_steps, fit, preprocess, thicken
 from tests.drawing import STROKES, drawn, enlarged
 
 
@@ -152,3 +152,19 @@ def test_connected_parts_agree_with_a_flood_fill(rng):
                             seen[r, c] = True
                             todo.append((r, c))
         assert len(np.unique(labels)) == parts + 1
+
+
+def test_a_narrow_figure_keeps_its_proportion_and_a_wide_one_fills_the_width():
+    narrow = fit(np.ones((40, 4)), 20, 16)
+    assert (narrow.max(axis=0) > 0.5).sum() == 2  # 4/40 of 20 rows, not 16 columns
+    wide = fit(np.ones((40, 20)), 20, 16)
+    assert (wide.max(axis=0) > 0.5).sum() == 16
+
+
+def test_strokes_too_thick_are_thinned_and_too_thin_ones_thickened():
+    slab = np.zeros((20, 20))
+    slab[:, 4:16] = 1
+    assert thicken(slab, ink=0.2).mean() == pytest.approx(0.2)
+    line = np.zeros((20, 20))
+    line[:, 10] = 1
+    assert thicken(line, ink=0.25).mean() == pytest.approx(0.25)
