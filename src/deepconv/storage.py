@@ -110,7 +110,7 @@ def load(path: str | os.PathLike[str], *, layers: Mapping[str, type[Layer]] | No
         >>> load(__file__)
         Traceback (most recent call last):
         ...
-        ValueError: load: path=... is no model for this version: its header would take ... bytes of a file of ...
+        ValueError: load: path=... is no model for this version: it is cut short, or not a safetensors file at all...
     """
     if layers is not None and not isinstance(layers, Mapping):
         raise TypeError(f"load: layers={layers!r:.100} is not a mapping; use {{'MyLayer': MyLayer}}")
@@ -181,8 +181,8 @@ def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Entry], int]:
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or length > min(MAX_HEADER, size - 8):
         raise ValueError(
-            f"its header would take {length} bytes of a file of {size}, where at most {MAX_HEADER} are allowed; "
-            f"it is cut short, or not a safetensors file at all"
+            f"it is cut short, or not a safetensors file at all: its header would take {length} bytes of a file of "
+            f"{size}, where at most {MAX_HEADER} are allowed; pass a file that model.save(path) wrote"
         )
     header = _json(file.read(length))
     extra = header.pop("__metadata__", None)

@@ -137,7 +137,7 @@ def test_size_is_checked_before_decoding(tmp_path):
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
     bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000)))
     (tmp_path / "bomb.png").write_bytes(bomb)
-    with pytest.raises(ValueError, match=r"bomb\.png"):
+    with pytest.raises(ValueError, match=r"bomb\.png.*shrink it first"):
         read_picture(tmp_path / "bomb.png")
 
 

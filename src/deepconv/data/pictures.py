@@ -96,7 +96,10 @@ def _opened(path: Path, pixel_limit: int) -> Iterator[Image.Image]:
 def _reason(error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not a picture in a known format; use PNG, JPEG, TIFF, WebP, GIF or BMP"
-    return " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, Image.DecompressionBombError):  # Pillow's own limit, above ours
+        return "far more pixels than a picture of its kind should have; shrink it first"
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words if "; " in words else f"{words}; save it again as PNG or JPEG"
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
