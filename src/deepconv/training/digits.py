@@ -57,7 +57,9 @@ class DigitsSettings:
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"digits: {name}={value!r} must be a whole number of at least {least}")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise ValueError(f"digits: learning_rate={self.learning_rate!r} must be a finite number above 0; use 0.01")
+            raise ValueError(
+                f"digits: learning_rate={self.learning_rate!r} must be a finite number above 0; use 0.01"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain data.
