@@ -59,7 +59,7 @@ def started(*words: object, cwd: Path, **options: Any) -> subprocess.Popen[str]:
 def in_a_process(*words: object, cwd: Path, **options: Any) -> Outcome:
     """Run a command in a process of its own."""
     with started(*words, cwd=cwd, **options) as process:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=600)
     return Outcome(process.returncode, out, err)
 
 

@@ -118,7 +118,7 @@ def run_command(command: str, expected: str) -> str:
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     environment |= {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
     done = subprocess.run(
-        shlex.split(command), env=environment, capture_output=True, text=True, timeout=300, check=False
+        shlex.split(command), env=environment, capture_output=True, text=True, timeout=900, check=False
     )
     if done.returncode:
         return f"`{command}` ended with {done.returncode}:\n{done.stdout}{done.stderr}"
