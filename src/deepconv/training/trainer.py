@@ -128,7 +128,7 @@ class Trainer:
         train: Data,
         validation: Data | None = None,
         *,
-        epochs: int,
+        epochs: int = 10,
         batch_size: int | None = None,
         augment: Augment | None = None,
         resume: bool = False,
