@@ -91,6 +91,16 @@ def test_it_is_the_adjoint_of_conv(case):
     np.testing.assert_allclose((x * full).sum(), product, rtol=1e-9, atol=1e-9)
 
 
+def test_a_place_that_lies_in_the_padding_stamps_nothing():
+    """`conv` may have such a place, so its adjoint must too (found by the full run)."""
+    x, w = np.array([[[5.0]]]), np.array([[[3.0]]])
+    words = dict(stride=2, padding=[(1, 0)], output_padding=1)
+    assert dc.conv_transpose(x, w, **words).tolist() == [[[0.0]]]
+    assert dc.conv_transpose(x, w, np.array([7.0]), **words).tolist() == [[[7.0]]]
+    assert dc.conv_transpose_input_grad(np.array([[[2.0]]]), w, x.shape, **words).tolist() == [[[0.0]]]
+    assert dc.conv_transpose_weight_grad(np.array([[[2.0]]]), x, w.shape, **words).tolist() == [[[0.0]]]
+
+
 @pytest.mark.parametrize(("padding", "first"), [("same", 0), ("same_lower", 1)])
 def test_same_gives_stride_times_as_many(padding, first):
     x, w = np.arange(1.0, 5).reshape(1, 1, 4), np.array([[[1.0, 10.0, 100.0]]])

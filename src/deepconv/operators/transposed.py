@@ -200,7 +200,8 @@ class _Case:
     """The checked shapes of one transposed convolution.
 
     `cut` is the padding that is left once output_padding has been taken off what is cut after;
-    `rest` is the part of output_padding that goes beyond it, where no stamp reaches.
+    `rest` is the part of output_padding beyond what a `conv` with this stride leaves unread at the end:
+    with it, the `conv` would have one place more than there are stamps. No stamp reaches it.
     """
 
     lead: tuple[int, ...]
@@ -247,7 +248,7 @@ def _case(
     full = tuple((n - 1) * s + reach for n, s, reach in zip(image, steps, span, strict=True))
     out = tuple(n - b - a + e for n, (b, a), e in zip(full, pairs, extra, strict=True))
     cut = tuple((b, max(0, a - e)) for (b, a), e in zip(pairs, extra, strict=True))
-    rest = tuple(max(0, e - a) for (_, a), e in zip(pairs, extra, strict=True))
+    rest = tuple(max(0, e - a - (s - 1)) for (_, a), e, s in zip(pairs, extra, steps, strict=True))
     if min(image) < 1 or min(n - r for n, r in zip(out, rest, strict=True)) < 1:
         raise ValueError(
             f"{op}: no stamp would be left in the output, {out} = (size - 1)*stride - before - after + "
