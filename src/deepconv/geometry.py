@@ -78,8 +78,16 @@ def meant(word: object, known: Sequence[str]) -> str:
     return ""
 
 
-def _whole(value: object) -> int | None:
-    """Return a whole number, or None for anything else; True is no size."""
+def whole_number(value: object) -> int | None:
+    """Return a whole number of any type as an int, or None for anything else; True is no size.
+
+    Args:
+        value: what somebody gave as a count or a size.
+
+    Example:
+        >>> whole_number(3), whole_number(3.0), whole_number(True)
+        (3, None, None)
+    """
     if isinstance(value, bool):
         return None
     try:
@@ -106,10 +114,10 @@ def per_axis(op: str, name: str, value: Sizes, rank: int, *, minimum: int = 1) -
         >>> per_axis("conv", "stride", 2, 3)
         (2, 2, 2)
     """
-    whole = _whole(value)
+    whole = whole_number(value)
     items: Sequence[object] = (whole,) * rank if whole is not None else value  # type: ignore[assignment]
     try:
-        numbers = [_whole(item) for item in items]
+        numbers = [whole_number(item) for item in items]
     except TypeError:
         numbers = [None]
     if None in numbers or isinstance(value, str):
@@ -237,7 +245,7 @@ def padding_pairs(op: str, value: Padding, rank: int, *, minimum: int | None = 0
         raise ValueError(f"{op}: padding={value!r} is not known; use {', '.join(map(repr, PADDING_NAMES))}, "
                          f"a number, one per axis, or a (before, after) pair per axis"
                          f"{meant(value, PADDING_NAMES)}")  # fmt: skip
-    whole = _whole(value)
+    whole = whole_number(value)
     if whole is not None:
         items: list[object] = [whole] * rank
     else:
@@ -252,8 +260,8 @@ def padding_pairs(op: str, value: Padding, rank: int, *, minimum: int | None = 0
         )
     pairs = []
     for item in items:
-        one = _whole(item)
-        both = (one, one) if one is not None else tuple(map(_whole, item))  # type: ignore[call-overload]
+        one = whole_number(item)
+        both = (one, one) if one is not None else tuple(map(whole_number, item))  # type: ignore[call-overload]
         if len(both) != 2 or None in both:
             raise TypeError(
                 f"{op}: padding={value!r}: {item!r} is neither a number nor a (before, after) pair"
@@ -332,7 +340,7 @@ def check_groups(op: str, groups: int, **channels: tuple[int, str]) -> None:
         ...
         ValueError: conv: groups=3 does not divide in_channels=8 (x has shape (2, 8, 5, 5)); use 1, 2, 4 or 8
     """
-    if _whole(groups) is None:
+    if whole_number(groups) is None:
         raise TypeError(f"{op}: groups={groups!r} is not a whole number")
     if groups < 1:
         raise ValueError(f"{op}: groups={groups} must be at least 1")

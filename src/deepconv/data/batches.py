@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from deepconv.arrays import Array, as_array
+from deepconv.geometry import whole_number
 
 __all__ = ["BatchSource", "Batches"]
 
@@ -88,7 +89,7 @@ class Batches:
             raise ValueError(
                 f"Batches: x has shape {self.x.shape} and y {self.y.shape}; give one target per sample"
             )
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer):
+        if whole_number(batch_size) is None:
             raise TypeError(f"Batches: batch_size={batch_size!r} is not a whole number")
         if batch_size < 1:
             raise ValueError(f"Batches: batch_size={batch_size} is below 1; use 32, say")

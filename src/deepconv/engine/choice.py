@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import ModuleType
 
 from deepconv.arrays import Array
@@ -29,21 +29,23 @@ class Algorithm:
     passes: dict[Pass, Callable[..., Array]]
 
 
-def _from_file(name: str, file: ModuleType) -> Algorithm:
-    """Return the algorithm that a file of `engine/algorithms` describes."""
+@cache
+def _from_file(file: ModuleType) -> Algorithm:
+    """Return the algorithm that a file of `engine/algorithms` describes, under the file's name."""
+    name = file.__name__.rpartition(".")[2]
     passes = {which: getattr(file, which) for which in PASSES if hasattr(file, which)}
     return Algorithm(name, file.refuses, file.workspace, file.prepare, passes)
 
 
-_POINTWISE = _from_file("pointwise", pointwise)
-_DEPTHWISE = _from_file("depthwise", depthwise)
-_MATMUL = _from_file("matmul", matmul)
-_TAPS = _from_file("taps", taps)
+def _in_order(*files: ModuleType) -> tuple[Algorithm, ...]:
+    """Return the files' algorithms, in the order in which they are asked."""
+    return tuple(map(_from_file, files))
+
 
 TABLE: dict[Pass, tuple[Algorithm, ...]] = {
-    "forward": (_POINTWISE, _MATMUL, _TAPS),
-    "input_grad": (_POINTWISE, _DEPTHWISE, _MATMUL, _TAPS),
-    "weight_grad": (_POINTWISE, _MATMUL, _TAPS),
+    "forward": _in_order(pointwise, matmul, taps),
+    "input_grad": _in_order(pointwise, depthwise, matmul, taps),
+    "weight_grad": _in_order(pointwise, matmul, taps),
 }
 """For each pass its algorithms, the first that doesn't refuse is taken. The last refuses nothing."""
 

@@ -37,7 +37,7 @@ class Explanation:
         parameters: numbers in the weight and the bias.
         flops: multiplications and additions of one forward pass by the definition.
         operand_bytes: input, weight, bias and output.
-        flops_per_byte: the two divided; under about 10 memory is the limit, not arithmetic.
+        flops_per_byte: the two divided; where it is small, memory is the limit and not arithmetic.
         threads: how many may be used.
         workspace_limit: bytes, as `set_workspace_limit` has it.
         passes: forward, gradient of the input, gradient of the weight.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 from deepconv.arrays import Array
-from deepconv.geometry import meant, split_batch
+from deepconv.geometry import meant, split_batch, whole_number
 
 
 def count(op: str, name: str, value: Any) -> int:
@@ -27,11 +26,8 @@ def count(op: str, name: str, value: Any) -> int:
         ...
         ValueError: Conv2d: out_channels=0 must be at least 1
     """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{op}: {name}={value!r} is not a whole number") from None
-    if isinstance(value, bool):
+    number = whole_number(value)
+    if number is None:
         raise TypeError(f"{op}: {name}={value!r} is not a whole number")
     if number < 1:
         raise ValueError(f"{op}: {name}={value!r} must be at least 1")

@@ -405,11 +405,9 @@ def channels_message(
 
 def _check_gradient(op: str, dy: Array, case: _Case) -> None:
     """Raise unless `dy` has the shape of the output."""
-    if dy.shape != case.output_shape:
-        raise ValueError(
-            f"{op}: dy has shape {dy.shape} but the output has {case.output_shape}, spatial sizes "
-            f"{case.window.formula(case.image)}; pass the gradient of that output"
-        )
+    if dy.shape != case.output_shape:  # the formula is written out only where somebody reads it
+        sizes = f"spatial sizes {case.window.formula(case.image)}"
+        checks.check_gradient(op, dy, case.output_shape, sizes)
 
 
 def _problem(which: Pass, case: _Case, dtype: np.dtype[Any], *, exact: bool, bias: bool = False) -> Problem:
@@ -444,18 +442,13 @@ def _computed(op: str, compute: Callable[..., Array], operands: list[Array], ter
     if not is_integer(*operands):
         floats = [a.astype(working, copy=False) for a in operands]
         return compute(*floats, exact=False).astype(result, copy=False)
-    bound = terms * _largest(operands[0]) * _largest(operands[1])
-    bound += sum(_largest(a) for a in operands[2:])
+    bound = terms * checks.largest_of(operands[0]) * checks.largest_of(operands[1])
+    bound += sum(checks.largest_of(a) for a in operands[2:])
     if bound < 2**53:
         return compute(*(a.astype(np.float64) for a in operands), exact=True).astype(np.int64)
     if bound >= 2**63:
-        shapes = " and ".join(f"{a.dtype} {a.shape} up to {_largest(a)}" for a in operands[:2])
+        shapes = " and ".join(f"{a.dtype} {a.shape} up to {checks.largest_of(a)}" for a in operands[:2])
         raise OverflowError(
             f"{op}: a sum of {terms} products of {shapes} may exceed int64; use float64, which rounds, or scale down"
         )
     return compute(*(a.astype(np.int64) for a in operands), exact=True)
-
-
-def _largest(a: Array) -> int:
-    """Return the largest absolute value of integers, as a Python number that can't overflow."""
-    return max(abs(int(a.max())), abs(int(a.min()))) if a.size else 0

@@ -218,10 +218,7 @@ class _Case:
     def stamped(self, op: str, dy: Array) -> Array:
         """Return the part of the output's gradient where stamps reach, or raise for a wrong shape."""
         expected = (*self.lead, self.filters, *self.out)
-        if dy.shape != expected:
-            raise ValueError(
-                f"{op}: dy has shape {dy.shape} but the output has {expected}; pass the gradient of that output"
-            )
+        checks.check_gradient(op, dy, expected)
         reached: tuple[Any, ...] = (..., *(slice(n - r) for n, r in zip(self.out, self.rest, strict=True)))
         part: Array = dy[reached]
         return part

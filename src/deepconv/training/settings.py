@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numbers
-import operator
 from typing import Any
+
+from deepconv.geometry import whole_number
 
 __all__ = ["number", "whole"]
 
@@ -48,10 +49,7 @@ def whole(op: str, name: str, value: Any) -> int:
         ...
         TypeError: Trainer.fit: epochs=1.5 is not a whole number
     """
-    try:
-        found = None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        found = None
+    found = whole_number(value)
     if found is None:
         raise TypeError(f"{op}: {name}={value!r:.100} is not a whole number")
     return found

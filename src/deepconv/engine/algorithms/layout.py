@@ -1,7 +1,7 @@
 """Arrays turned channels first with all cells of the batch behind, as one matrix product wants them.
 
-A batch of images `(N, C, *spatial)` becomes `(C, N, *spatial)` or, where rows are shorter than the
-batch, `(C, *spatial, N)`: NumPy copies the last axis in one run, and a run of 64 images is copied
+A batch of images `(N, C, *spatial)` becomes `(C, N, *spatial)` or, where rows are short and images
+many, `(C, *spatial, N)`: NumPy copies the last axis in one run, and a run of 64 images is copied
 nine times as fast as runs of 8 pixels (measured on 64 images of 32 channels, 8×8, 3×3: 0.29 ms
 against 1.37 ms for the columns, the turning included).
 """
@@ -34,7 +34,8 @@ def put_back(a: Array, target: Array, last: bool) -> None:
     """Write a turned array into `target (N, C, *spatial)`.
 
     With the batch last, one channel at a time: NumPy would take image by image, and each image would
-    fetch every cache line of the array again (13 times slower for 64 images of 32 channels, 8×8).
+    fetch every cache line of the array again. Measured for 32 channels of 8×8: 1.7 times as fast for 64
+    images, 3.5 times for 128; for 64 images of 64 channels of 4×4, which fit a cache, 0.7 times.
     """
     if last:
         for channel, images in enumerate(np.moveaxis(a, -1, 1)):
