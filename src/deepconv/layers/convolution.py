@@ -15,7 +15,33 @@ from deepconv.layers.parameter import Parameter
 from deepconv.operators.convolution import conv, conv_bias_grad, conv_input_grad, conv_weight_grad
 
 
-class Conv(Layer):
+class Filters(Layer):
+    """What convolution and its transpose share: filters of a rank, over channels that may be inferred."""
+
+    rank: ClassVar[int]
+    in_channels: int | None
+    weight: Parameter
+    bias: Parameter | None
+
+    def infer(self, *inputs: Array) -> None:
+        if self.in_channels is None:
+            self.in_channels = sizes.infer_channels(type(self).__name__, inputs[0], self.rank)
+            self.weight.shape = self._weight_shape()
+
+    def check(self, *inputs: Array) -> None:
+        name = type(self).__name__
+        _, batched = split_batch(name, inputs[0], self.rank)
+        sizes.check_channels(name, "in_channels", self.in_channels or 0, inputs[0], int(batched))
+
+    def arguments(self) -> dict[str, Any]:
+        return {**super().arguments(), "bias": self.bias is not None}
+
+    def _weight_shape(self) -> tuple[int, ...] | None:
+        """Return the weight's shape, None while the channels are to be inferred."""
+        raise NotImplementedError
+
+
+class Conv(Filters):
     """Slide a window over the image and sum the products; the base of `Conv1d`, `Conv2d`, `Conv3d`.
 
     `x (N, C, *spatial)` or `(C, *spatial)`, `weight (K, C/groups, *kernel)`, `y (N, K, *out)` with
@@ -44,8 +70,6 @@ class Conv(Layer):
         >>> layer
         Conv2d(3, 4, 3, stride=2, padding='same')
     """
-
-    rank: ClassVar[int]
 
     def __init__(
         self,
@@ -85,19 +109,6 @@ class Conv(Layer):
             return lambda: conv_input_grad(dy, weight, x.shape, **options), gradients
 
         return y, Pullback(type(self).__name__, y, pull)
-
-    def infer(self, *inputs: Array) -> None:
-        if self.in_channels is None:
-            self.in_channels = sizes.infer_channels(type(self).__name__, inputs[0], self.rank)
-            self.weight.shape = self._weight_shape()
-
-    def check(self, *inputs: Array) -> None:
-        name = type(self).__name__
-        _, batched = split_batch(name, inputs[0], self.rank)
-        sizes.check_channels(name, "in_channels", self.in_channels or 0, inputs[0], int(batched))
-
-    def arguments(self) -> dict[str, Any]:
-        return {**super().arguments(), "bias": self.bias is not None}
 
     def multiply_adds(self, input_shapes: Any, output_shape: tuple[int, ...]) -> int:
         outputs = int(np.prod(output_shape[1:], dtype=object))

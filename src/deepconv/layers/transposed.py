@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from deepconv.arrays import Array
-from deepconv.geometry import Padding, Sizes, check_groups, per_axis, split_batch
+from deepconv.geometry import Padding, Sizes, check_groups, per_axis
 from deepconv.layers import sizes
-from deepconv.layers.base import Gradients, Layer, Pullback
+from deepconv.layers.base import Gradients, Pullback
+from deepconv.layers.convolution import Filters
 from deepconv.layers.initialisation import HeTransposed, zeros
 from deepconv.layers.parameter import Parameter
 from deepconv.operators.transposed import (
@@ -21,7 +22,7 @@ from deepconv.operators.transposed import (
 )
 
 
-class ConvTranspose(Layer):
+class ConvTranspose(Filters):
     """Spread every input over a window of outputs; the base of `ConvTranspose1d`, `2d`, `3d`.
 
     `x (N, C, *spatial)` or `(C, *spatial)`, `weight (C, K/groups, *kernel)`, `y (N, K, *out)` with
@@ -48,8 +49,6 @@ class ConvTranspose(Layer):
         >>> layer(np.zeros((1, 3, 5, 6), np.float32)).shape
         (1, 4, 10, 12)
     """
-
-    rank: ClassVar[int]
 
     def __init__(
         self,
@@ -90,19 +89,6 @@ class ConvTranspose(Layer):
             return lambda: conv_transpose_input_grad(dy, weight, x.shape, **options), gradients
 
         return y, Pullback(type(self).__name__, y, pull)
-
-    def infer(self, *inputs: Array) -> None:
-        if self.in_channels is None:
-            self.in_channels = sizes.infer_channels(type(self).__name__, inputs[0], self.rank)
-            self.weight.shape = self._weight_shape()
-
-    def check(self, *inputs: Array) -> None:
-        name = type(self).__name__
-        _, batched = split_batch(name, inputs[0], self.rank)
-        sizes.check_channels(name, "in_channels", self.in_channels or 0, inputs[0], int(batched))
-
-    def arguments(self) -> dict[str, Any]:
-        return {**super().arguments(), "bias": self.bias is not None}
 
     def multiply_adds(self, input_shapes: Any, output_shape: tuple[int, ...]) -> int:
         inputs = int(np.prod(input_shapes[0][1:], dtype=object))
