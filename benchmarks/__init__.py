@@ -1,1 +1,1 @@
-"""Commands that measure: `python -m benchmarks.layers`."""
+"""Commands that measure: `python -m benchmarks.layers`, `.training`, `.operators` and `.startup`."""

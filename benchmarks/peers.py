@@ -1,4 +1,4 @@
-"""What is timed: for each peer a function from a layer and a pass to a call without arguments.
+"""Convolutions as they are timed: for each peer a function from a layer and a pass to a call without arguments.
 
 Only one peer is ever loaded into a process: two OpenMP teams would fight. Peers are imported here
 inside their functions for that reason.
@@ -6,13 +6,18 @@ inside their functions for that reason.
 
 import io
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from benchmarks.cases import Layer
+from benchmarks.measures import Call
 
-Call = Callable[[], Any]
+
+def request(layer: Layer, which: str, threads: int = 1) -> dict[str, Any]:
+    """Return what a worker is asked for a layer and a pass."""
+    return {"layer": asdict(layer), "which": which, "threads": threads}
 
 
 def arrays(layer: Layer) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -23,13 +28,13 @@ def arrays(layer: Layer) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray
     return x, weight, bias, dy
 
 
-def deepconv(layer: Layer, which: str) -> Call:
+def deepconv(layer: Layer, which: str, threads: int = 1) -> Call:
     """Return our call."""
     import deepconv as dc
 
-    dc.set_threads(1)
+    dc.set_threads(threads)
     x, weight, bias, dy = arrays(layer)
-    words = {
+    words: dict[str, Any] = {
         "stride": layer.stride,
         "padding": layer.padding,
         "dilation": layer.dilation,
@@ -42,34 +47,30 @@ def deepconv(layer: Layer, which: str) -> Call:
     return lambda: (dc.conv_weight_grad(dy, x, weight.shape, **words), dc.conv_bias_grad(dy))
 
 
-def torch(layer: Layer, which: str, *, channels_last: bool = False) -> Call:
-    """Return PyTorch's call, on contiguous tensors or on channels-last ones."""
+def torch(layer: Layer, which: str, threads: int = 1, *, channels_last: bool = False) -> Call:
+    """Return PyTorch's call, on contiguous tensors or on channels-last ones; nothing is kept for autograd."""
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
+    torch.set_grad_enabled(False)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     x, weight, bias, dy = (torch.from_numpy(a) for a in arrays(layer))
     x, weight, dy = (a.to(memory_format=layout) for a in (x, weight, dy))
-    geometry = [[n, n] for n in (layer.stride, layer.padding, layer.dilation)]
+    geometry: Any = [[n, n] for n in (layer.stride, layer.padding, layer.dilation)]
     if which == "forward":
-
-        def forward() -> Any:
-            with torch.inference_mode():
-                return torch.nn.functional.conv2d(x, weight, bias, *geometry, layer.groups)
-
-        return forward
+        return lambda: torch.nn.functional.conv2d(x, weight, bias, *geometry, layer.groups)
     wanted = [which == "input_grad", which == "weight_grad", which == "weight_grad"]
     return lambda: torch.ops.aten.convolution_backward(
         dy, x, weight, [layer.out_channels], *geometry, False, [0, 0], layer.groups, wanted
     )
 
 
-def torch_channels_last(layer: Layer, which: str) -> Call:
+def torch_channels_last(layer: Layer, which: str, threads: int = 1) -> Call:
     """Return PyTorch's call on channels-last tensors."""
-    return torch(layer, which, channels_last=True)
+    return torch(layer, which, threads, channels_last=True)
 
 
-def onnxruntime(layer: Layer, which: str) -> Call | None:
+def onnxruntime(layer: Layer, which: str, threads: int = 1) -> Call | None:
     """Return ONNX Runtime's call; it has no backward pass."""
     if which != "forward":
         return None
@@ -90,17 +91,22 @@ def onnxruntime(layer: Layer, which: str) -> Call | None:
     )  # fmt: skip
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 22)], ir_version=10)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads = options.inter_op_num_threads = threads
     data = io.BytesIO()
     onnx.save(model, data)
     session = onnxruntime.InferenceSession(data.getvalue(), options, providers=["CPUExecutionProvider"])
     return lambda: session.run(None, {"x": x})
 
 
-PEERS: dict[str, Callable[[Layer, str], Call | None]] = {
-    "deepconv": deepconv,
-    "torch": torch,
-    "torch_channels_last": torch_channels_last,
-    "onnxruntime": onnxruntime,
+def _asked(build: Callable[[Layer, str, int], Call | None]) -> Callable[[dict[str, Any]], Call | None]:
+    """Return the builder that takes a request."""
+    return lambda asked: build(Layer(**asked["layer"]), asked["which"], asked["threads"])
+
+
+PEERS = {
+    "deepconv": _asked(deepconv),
+    "torch": _asked(torch),
+    "torch_channels_last": _asked(torch_channels_last),
+    "onnxruntime": _asked(onnxruntime),
 }
-"""Every peer by name, ours first."""
+"""Every peer by name, ours first: a function from a request to a call, or to None where it has no such pass."""

@@ -1,47 +1,48 @@
-"""One peer in a process of its own: it reads requests from standard input and answers with CPU seconds.
+"""One peer in a process of its own: it reads requests from standard input and answers with what it measured.
 
-A request is a line of JSON, `{"layer": {...}, "which": "forward"}`; the answer is the median CPU time
-of one call, or null where the peer has no such pass.
+`python -m benchmarks.worker SUBJECT PEER MEASURE`. A request is a line of JSON that the subject's peers
+understand; the answer is a line of JSON, null where the peer has no such thing.
 """
 
+import importlib
 import json
-import os
 import sys
-import time
-from dataclasses import asdict
+from collections.abc import Callable
+from typing import Any
 
-os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+from benchmarks.measures import MEASURES, Call, Measure
 
-from benchmarks.cases import Layer
-from benchmarks.peers import PEERS, Call
+Builder = Callable[[dict[str, Any]], Call | None]
+"""Makes a call without arguments of a request."""
 
-_AT_LEAST = 0.06  # CPU seconds of calls that one answer rests on
-_CALLS = (3, 200)
-
-
-def median_cpu_seconds(call: Call) -> float:
-    """Return the median CPU time of a call, once it has been called before."""
-    call()
-    times: list[float] = []
-    while len(times) < _CALLS[0] or (sum(times) < _AT_LEAST and len(times) < _CALLS[1]):
-        start = time.process_time()
-        call()
-        times.append(time.process_time() - start)
-    return sorted(times)[len(times) // 2]
+SUBJECTS = {
+    "layers": "benchmarks.peers",
+    "operators": "benchmarks.operator_peers",
+    "training": "benchmarks.training_peers",
+}
+"""The module of each subject; its `PEERS` has a builder for every peer."""
 
 
-def request(layer: Layer, which: str) -> str:
-    """Return the line that asks for a layer and a pass."""
-    return json.dumps({"layer": asdict(layer), "which": which})
+def builder(subject: str, peer: str) -> Builder:
+    """Return what makes a peer's calls."""
+    peers: dict[str, Builder] = importlib.import_module(SUBJECTS[subject]).PEERS
+    return peers[peer]
 
 
 def main() -> None:
     """Answer requests for the peer named on the command line until the input ends."""
-    peer = PEERS[sys.argv[1]]
+    subject, peer, measure = sys.argv[1:]
+    build, last, current = builder(subject, peer), None, None
     for line in sys.stdin:
-        asked = json.loads(line)
-        call = peer(Layer(**asked["layer"]), asked["which"])
-        print(json.dumps(None if call is None else median_cpu_seconds(call)), flush=True)
+        if line != last:
+            current = None  # let go before the next one takes memory
+            call = build(json.loads(line))
+            last, current = line, MEASURES[measure](call) if call is not None else None
+        print(json.dumps(_answer(current)), flush=True)
+
+
+def _answer(current: Measure | None) -> dict[str, Any] | None:
+    return None if current is None else current.answer()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,66 @@
+"""What a second thread does to our 3×3 bodies: `python -m benchmarks.layers --threads 2`.
+
+CPU time in all and the share of each thread say whether the work is split evenly and at what cost; wall
+time is printed beside, though on a shared machine it says little.
+"""
+
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.cases import PASSES, Layer
+from benchmarks.peers import request
+from benchmarks.processes import OURS, Worker, tell
+from benchmarks.tables import LOST, table
+
+LARGEST_SHARE = 0.55
+GROWTH = 1.15
+
+_HEAD = """## Two threads
+
+Written by `python -m benchmarks.layers --threads 2`, {runs} runs: CPU time of all threads together, with
+two over with one (at most {growth}), and the larger thread's share of it (at most {share}). Wall time is
+beside it; on a shared machine it says little.{warning}
+
+"""
+
+_WARNING = " This run had one processor for both threads, so its shares and wall times say nothing."
+
+
+def view_threads(layers: Sequence[Layer], runs: int) -> str:
+    """Measure each pass of the layers with one thread and with two, and return this part of the page."""
+    if not layers:
+        raise SystemExit("nothing to measure: two threads are shown for the 3×3 bodies (--only body)")
+    alone = len(os.sched_getaffinity(0)) < 2
+    if alone:
+        tell("one processor only: two threads can't run at once; start this without taskset")
+    one, two = Worker("layers", OURS, "threads"), Worker("layers", OURS, "threads", threads=2)
+    rows: list[list[str]] = []
+    for layer in layers:
+        for which in PASSES:
+            answers: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
+            for _ in range(runs):
+                answers[1].append(one.ask(request(layer, which, 1)))
+                answers[2].append(two.ask(request(layer, which, 2)))
+            rows.append([layer.name, which, *cells(answers[1], answers[2])])
+            tell("  ".join(rows[-1]))
+    one.close()
+    two.close()
+    head = ["layer", "pass", "CPU ms, one", "two", "growth", "larger share", "wall ms, one", "two"]
+    text = _HEAD.format(runs=runs, growth=GROWTH, share=LARGEST_SHARE, warning=_WARNING if alone else "")
+    return text + table(head, rows, left=2)
+
+
+def cells(one: Sequence[Mapping[str, Any]], two: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a row's figures from the answers with one thread and with two, marked where too much."""
+    cpu = [statistics.median(answer["cpu"] for answer in answers) for answers in (one, two)]
+    wall = [statistics.median(answer["wall"] for answer in answers) for answers in (one, two)]
+    share = statistics.median(answer["shares"][0] for answer in two)
+    growth = cpu[1] / cpu[0]
+    return [
+        *(f"{seconds * 1e3:.2f}" for seconds in cpu),
+        f"{growth:.2f}" + (LOST if growth > GROWTH else ""),
+        f"{share:.2f}" + (LOST if share > LARGEST_SHARE else ""),
+        *(f"{seconds * 1e3:.2f}" for seconds in wall),
+    ]
