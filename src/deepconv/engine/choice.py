@@ -1,4 +1,8 @@
-"""Which algorithm computes a problem: an ordered table for each pass, fastest first, the plainest last."""
+"""Which algorithm computes a problem: for each pass an ordered table, of which the cheapest is taken.
+
+Each algorithm says what a problem would cost it, by constants that are shipped (`rates.py`), so that the
+same problem on the same kind of machine always gets the same algorithm. The last refuses nothing.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +22,7 @@ class Algorithm:
         name: what `algorithm=` and `explain` call it.
         refuses: says why it can't compute a problem, or None.
         workspace: the bytes it would take beside operands and result.
+        cost: the nanoseconds it would take on one thread, as far as a formula can tell.
         prepare: the weight as this algorithm wants it (forward and input gradient).
         passes: what computes each pass it has.
     """
@@ -25,6 +30,7 @@ class Algorithm:
     name: str
     refuses: Callable[[Problem], str | None]
     workspace: Callable[[Problem], int]
+    cost: Callable[[Problem], float]
     prepare: Callable[[Problem, Array], Array]
     passes: dict[Pass, Callable[..., Array]]
 
@@ -34,7 +40,7 @@ def _from_file(file: ModuleType) -> Algorithm:
     """Return the algorithm that a file of `engine/algorithms` describes, under the file's name."""
     name = file.__name__.rpartition(".")[2]
     passes = {which: getattr(file, which) for which in PASSES if hasattr(file, which)}
-    return Algorithm(name, file.refuses, file.workspace, file.prepare, passes)
+    return Algorithm(name, file.refuses, file.workspace, file.cost, file.prepare, passes)
 
 
 def _in_order(*files: ModuleType) -> tuple[Algorithm, ...]:
@@ -47,7 +53,7 @@ TABLE: dict[Pass, tuple[Algorithm, ...]] = {
     "input_grad": _in_order(pointwise, depthwise, matmul, taps),
     "weight_grad": _in_order(pointwise, matmul, taps),
 }
-"""For each pass its algorithms, the first that doesn't refuse is taken. The last refuses nothing."""
+"""For each pass its algorithms. Of those that don't refuse the cheapest is taken, of equals the first."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +65,14 @@ class Plan:
         algorithm: what computes it.
         refusals: the name and the reason of every algorithm that was passed over.
         workspace: bytes beside operands and result.
+        cost: nanoseconds on one thread, as the formula has it.
     """
 
     problem: Problem
     algorithm: Algorithm
     refusals: tuple[tuple[str, str], ...]
     workspace: int
+    cost: float
 
     def prepare(self, weight: Array) -> Array:
         """Return the weight as `run` wants it; it may be kept for as long as the weight stays the same."""
@@ -77,7 +85,7 @@ class Plan:
 
 @lru_cache(maxsize=4096)
 def choose(problem: Problem, algorithm: str = "auto") -> Plan:
-    """Return the plan for a problem: the first algorithm of its table that doesn't refuse, or the named one.
+    """Return the plan for a problem: the cheapest algorithm of its table that doesn't refuse, or the named one.
 
     It depends on nothing but its arguments, so plans are kept: a small convolution costs less than
     the thought about it.
@@ -100,13 +108,24 @@ def choose(problem: Problem, algorithm: str = "auto") -> Plan:
     table = TABLE[problem.which]
     if algorithm != "auto":
         return _named(problem, algorithm, table)
-    refusals: list[tuple[str, str]] = []
+    refusals: dict[str, str] = {}
+    costs: dict[str, float] = {}
     for candidate in table:
         why = candidate.refuses(problem)
         if why is None:
-            return Plan(problem, candidate, tuple(refusals), candidate.workspace(problem))
-        refusals.append((candidate.name, why))
-    raise RuntimeError(f"no algorithm serves {problem}")  # the last of each table refuses nothing
+            costs[candidate.name] = candidate.cost(problem)
+        else:
+            refusals[candidate.name] = why
+    best = min(costs, key=costs.__getitem__)  # the last of each table refuses nothing
+    reasons = {
+        name: f"by its formula it takes {cost / 1e3:,.0f} µs, {best} {costs[best] / 1e3:,.0f}"
+        for name, cost in costs.items()
+        if name != best
+    }
+    (chosen,) = (a for a in table if a.name == best)
+    others = {**refusals, **reasons}
+    told = tuple((a.name, others[a.name]) for a in table if a.name != best)
+    return Plan(problem, chosen, told, chosen.workspace(problem), costs[best])
 
 
 def _named(problem: Problem, name: str, table: tuple[Algorithm, ...]) -> Plan:
@@ -119,6 +138,6 @@ def _named(problem: Problem, name: str, table: tuple[Algorithm, ...]) -> Plan:
                     f"conv: algorithm={name!r} can't compute this {problem.which} (x has shape "
                     f"{problem.x_shape}, weight {problem.weight_shape}): {why}; use 'auto'"
                 )
-            return Plan(problem, candidate, (), candidate.workspace(problem))
+            return Plan(problem, candidate, (), candidate.workspace(problem), candidate.cost(problem))
     known = ", ".join(repr(a.name) for a in table)
     raise ValueError(f"conv: algorithm={name!r} is not known for {problem.which}; use 'auto', {known}")

@@ -27,6 +27,7 @@ class Problem:
         groups: parts into which the channels fall.
         dtype: what the sums are computed in.
         bias: whether a number for each filter is added to the output (forward).
+        relu: whether what is below zero in the output becomes zero (forward), after the bias.
         exact: every sum must be exact, because the numbers stand for integers.
         threads: how many may be used.
         workspace_limit: bytes it may take beside its operands and its result.
@@ -41,6 +42,7 @@ class Problem:
     groups: int
     dtype: np.dtype[Any]
     bias: bool = False
+    relu: bool = False
     exact: bool = False
     threads: int = 1
     workspace_limit: int = 1 << 62

@@ -416,8 +416,8 @@ def _problem(which: Pass, case: _Case, dtype: np.dtype[Any], *, exact: bool, bia
     if case.mode != "zeros":
         image, window = window.padded_size(image), window.without_padding()
     return Problem(
-        which, case.batch, case.channels, case.filters, image, window, case.groups, dtype, bias, exact,
-        settings.get_threads(), settings.get_workspace_limit(),
+        which, case.batch, case.channels, case.filters, image, window, case.groups, dtype,
+        bias=bias, exact=exact, threads=settings.get_threads(), workspace_limit=settings.get_workspace_limit(),
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from deepconv.arrays import Array
 from deepconv.engine.algorithms.layout import batch_last, inside, put_back, tap_slices, turned
 from deepconv.engine.problem import Problem
+from deepconv.engine.rates import rates
 
 
 def refuses(problem: Problem) -> str | None:
@@ -31,6 +32,13 @@ def workspace(problem: Problem) -> int:
     """Return the bytes it takes beside operands and result: the padded sum, the gradient turned, a product."""
     image = problem.in_channels * math.prod(problem.window.padded_size(problem.image))
     return problem.batch * (image + 2 * problem.out_channels * problem.places) * problem.dtype.itemsize
+
+
+def cost(problem: Problem) -> float:
+    """Return the nanoseconds it takes: for each kernel cell, a product and a sum of whole images."""
+    rate = rates()
+    moved = 3 * problem.batch * problem.out_channels * problem.places * problem.dtype.itemsize
+    return problem.window.taps * (rate.numpy_call / 4 + moved / rate.numpy_copy / 2)
 
 
 def prepare(problem: Problem, weight: Array) -> Array:

@@ -26,6 +26,7 @@ from deepconv.engine.algorithms.layout import (
     windows,
 )
 from deepconv.engine.problem import Problem
+from deepconv.engine.rates import rates, width
 
 
 def refuses(problem: Problem) -> str | None:
@@ -47,6 +48,13 @@ def _bytes_per_image(problem: Problem) -> int:
     image = problem.in_channels * math.prod(problem.window.padded_size(problem.image))
     columns = problem.in_channels * problem.window.taps * problem.places
     return (image + columns + problem.out_channels * problem.places) * problem.dtype.itemsize
+
+
+def cost(problem: Problem) -> float:
+    """Return the nanoseconds it takes: a product, and the columns written and read."""
+    rate = rates()
+    copied = problem.batch * _bytes_per_image(problem) + problem.operand_bytes
+    return 2 * rate.numpy_call + problem.flops / rate.blas * width(problem.dtype) + copied / rate.numpy_copy
 
 
 def prepare(problem: Problem, weight: Array) -> Array:

@@ -7,6 +7,7 @@ import numpy as np
 
 from deepconv.arrays import Array
 from deepconv.engine.problem import Problem
+from deepconv.engine.rates import rates, width
 
 
 def refuses(problem: Problem) -> str | None:
@@ -25,6 +26,13 @@ def workspace(problem: Problem) -> int:
     picked = problem.batch * problem.in_channels * problem.places * (max(problem.window.stride) > 1)
     products = problem.batch * math.prod(problem.weight_shape) * (problem.which == "weight_grad")
     return (picked + products) * problem.dtype.itemsize
+
+
+def cost(problem: Problem) -> float:
+    """Return the nanoseconds it takes: the products, and what they read and write."""
+    rate = rates()
+    moved = problem.operand_bytes + 2 * workspace(problem)
+    return rate.numpy_call + problem.flops / rate.blas * width(problem.dtype) + moved / rate.numpy_copy
 
 
 def prepare(problem: Problem, weight: Array) -> Array:

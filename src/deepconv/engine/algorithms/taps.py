@@ -11,6 +11,7 @@ import numpy as np
 from deepconv.arrays import Array
 from deepconv.engine.algorithms.layout import inside, matrix, padded, put_back, tap_slices, turned
 from deepconv.engine.problem import Problem
+from deepconv.engine.rates import rates, width
 
 
 def refuses(problem: Problem) -> str | None:
@@ -23,6 +24,15 @@ def workspace(problem: Problem) -> int:
     image = problem.in_channels * math.prod(problem.window.padded_size(problem.image))
     cells = (problem.in_channels + problem.out_channels) * problem.places
     return (image + cells + math.prod(problem.weight_shape)) * problem.dtype.itemsize * min(1, problem.batch)
+
+
+def cost(problem: Problem) -> float:
+    """Return the nanoseconds it takes: for each image and kernel cell, a product and three passes over its result."""
+    rate = rates()
+    calls = problem.batch * problem.window.taps * rate.numpy_call / 2
+    cells = (problem.in_channels + 2 * problem.out_channels) * problem.places * problem.dtype.itemsize
+    copied = problem.batch * problem.window.taps * cells
+    return calls + 2 * problem.flops / rate.blas * width(problem.dtype) + 2 * copied / rate.numpy_copy
 
 
 def prepare(problem: Problem, weight: Array) -> Array:

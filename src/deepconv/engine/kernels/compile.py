@@ -1,0 +1,195 @@
+"""Compiled kernels by name: their machine code is loaded from files, and made where a file is missing.
+
+    panels = library("panels")              # kernels/panels.py, which is not imported yet
+    panels.multiply[dtype](x, w, y, 7)      # its function `multiply` for float32 or float64
+
+A kernel takes whole numbers (addresses among them) and numbers of the type it computes in, runs without
+the GIL and on one thread. Its machine code stands in a file that is loaded through llvmlite alone: Numba,
+half a second of CPU time, is imported only to compile (`frontend.py`, which owns the compile flags).
+
+The folder is `DEEPCONV_CACHE_DIR`, else `__pycache__` beside this file, else the user's cache folder: the
+first that can be written. Code is looked for in all of them, so a read-only or shared folder that was
+filled before serves too; where nothing can be written, kernels are compiled anew in each process. Whoever
+can write there can run code as you, as with any `__pycache__`; the files are machine code, not pickles.
+
+Numba's own cache was not enough: its key ignores edits in the files that a kernel calls into, its index
+mixes up two processes that compile different types at once, a read-only folder is not read at all, and
+loading from it costs 0.3 to 0.7 s, as Numba first fills its tables.
+"""
+
+import ctypes
+import hashlib
+import re
+import struct
+import sys
+import threading
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from importlib.metadata import version
+from os import environ
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepconv.engine import machine
+from deepconv.files import atomic_write
+
+_HERE = Path(__file__).parent
+_IMPORT = re.compile(r"^from deepconv\.engine\.kernels(?:\.(\w+))? import (\([^)]*\)|.+)$", re.MULTILINE)
+_DIGEST = hashlib.sha256().digest_size
+# What LLVM is told when DEEPCONV_TARGET asks for less than the machine has.
+_LIMITED = {"avx2": "haswell", "plain": "x86-64"}
+
+_lock = threading.RLock()
+
+
+class Kernel:
+    """One function in machine code, for each type of number: `kernel[dtype](*args)`."""
+
+    def __init__(self, module: str, name: str) -> None:
+        """Take the file in `kernels/` and the function in it."""
+        self.module, self.name = module, name
+        self._loaded: dict[Any, Callable[..., None]] = {}
+
+    def __getitem__(self, dtype: np.dtype[Any]) -> Callable[..., None]:
+        """Return the function for a type: loaded, or compiled where no file has it."""
+        found = self._loaded.get(dtype)
+        if found is None:
+            with _lock:
+                found = self._loaded[dtype] = self._load(dtype)
+        return found
+
+    def _load(self, dtype: np.dtype[Any]) -> Callable[..., None]:
+        """Return a Python function that calls the machine code."""
+        symbol, kinds, code = self._code(dtype)
+        call = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(_address(symbol, code))
+        pack = struct.Struct("".join("q" if kind == "i" else "d" for kind in kinds)).pack
+
+        def run(*args: Any) -> None:
+            call(pack(*args, 0.0))
+
+        return run
+
+    def _code(self, dtype: np.dtype[Any]) -> tuple[str, str, bytes]:
+        """Return the compiled function's symbol, a letter for each argument, and its object code."""
+        key = repr((self.name, dtype.str)).encode()
+        digest = hashlib.sha256(_stamp(self.module) + key).hexdigest()[:24]
+        file = f"{self.module}.{self.name}.{dtype.char}.{digest}.o"
+        stored = _read(file)
+        if stored is None:
+            compiled = import_module("deepconv.engine.kernels.frontend").compiled
+            function = getattr(import_module(f"deepconv.engine.kernels.{self.module}"), self.name)
+            stored = compiled(function, dtype, _limited())
+            _write(file, stored)
+        symbol, kinds, code = stored.split(b"\0", 2)
+        return symbol.decode(), kinds.decode(), code
+
+
+class Library:
+    """The kernels of one file: its functions that `frontend.kernel` marks, as attributes."""
+
+    def __init__(self, module: str) -> None:
+        """Take the file's name in `kernels/`."""
+        self._module = module
+
+    def __getattr__(self, name: str) -> Kernel:
+        """Return a kernel, the same one at every look."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        found = Kernel(self._module, name)
+        setattr(self, name, found)
+        return found
+
+
+@cache
+def library(module: str) -> Library:
+    """Return the kernels of a file in `kernels/`, none of them loaded yet."""
+    return Library(module)
+
+
+@cache
+def _limited() -> str | None:
+    """Return the processor LLVM shall compile for where `DEEPCONV_TARGET` asks for less than there is."""
+    wanted, native = machine.target(), machine.native_target()
+    return _LIMITED.get(wanted.name) if wanted.vector_bytes < native.vector_bytes else None
+
+
+def folders() -> list[Path]:
+    """Return where compiled code is looked for, in order; it is written to the first that can be."""
+    if chosen := environ.get("DEEPCONV_CACHE_DIR"):
+        return [Path(chosen)]
+    base = environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return [_HERE / "__pycache__", Path(base) / "deepconv"]
+
+
+def _read(file: str) -> bytes | None:
+    """Return what a file of compiled code holds; a damaged one is as good as none."""
+    for folder in folders():
+        try:
+            stored = (folder / file).read_bytes()
+        except OSError:
+            continue
+        if hashlib.sha256(stored[_DIGEST:]).digest() == stored[:_DIGEST]:
+            return stored[_DIGEST:]
+    return None
+
+
+def _write(file: str, stored: bytes) -> None:
+    """Keep compiled code in the first folder that can be written, if any can."""
+    for folder in folders():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            atomic_write(folder / file, hashlib.sha256(stored).digest() + stored)
+        except OSError:
+            continue
+        return
+
+
+@cache
+def _sources(name: str) -> frozenset[str]:
+    """Return the kernel files that a kernel file is made of, itself included."""
+    found = {name}
+    for module, names in _IMPORT.findall((_HERE / f"{name}.py").read_text(encoding="utf-8")):
+        for other in [module] if module else re.findall(r"\w+", names):
+            found |= _sources(other)
+    return frozenset(found)
+
+
+@cache
+def _stamp(name: str) -> bytes:
+    """Return a digest of all that the machine code of a kernel file depends on, its types apart."""
+    from llvmlite import binding
+
+    features = binding.get_host_cpu_features().flatten()
+    versions = [version(package) for package in ("numba", "llvmlite")]
+    host = (binding.get_host_cpu_name(), features, _limited(), machine.target(), sys.platform)
+    digest = hashlib.sha256(repr((versions, host)).encode())
+    for source in sorted(_sources(name)):
+        digest.update((_HERE / f"{source}.py").read_bytes())
+    return digest.digest()
+
+
+@cache
+def _linker() -> Any:
+    """Return LLVM's linker of compiled code into this process."""
+    from llvmlite import binding
+
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    machine_code = binding.Target.from_default_triple().create_target_machine(jit=True)
+    return binding.create_mcjit_compiler(binding.parse_assembly(""), machine_code)
+
+
+def _address(symbol: str, code: bytes) -> int:
+    """Put object code into this process and return the address of a function in it."""
+    from llvmlite import binding
+
+    linker = _linker()
+    linker.add_object_file(binding.ObjectFileRef.from_data(code))
+    linker.finalize_object()
+    address = int(linker.get_function_address(symbol))
+    if not address:
+        raise RuntimeError(f"compiled code lacks its function {symbol}")
+    return address

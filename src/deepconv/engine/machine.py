@@ -1,0 +1,125 @@
+"""What this machine can do: its vector registers and its caches, read once and never measured.
+
+The compiled algorithms are written for a *target*, by the width of its registers and their number:
+
+| target | bytes of a register | registers | machines |
+| --- | --- | --- | --- |
+| avx512 | 64 | 32 | Intel and AMD servers |
+| avx2 | 32 | 16 | x86 of the last ten years |
+| neon | 16 | 32 | AArch64 |
+| plain | 16 | 16 | everything else; LLVM makes of the vectors what it finds |
+
+`DEEPCONV_TARGET` names another target than the machine's own: a narrower one limits the instructions,
+a wider one is computed in halves, slow but right, which is how the tests reach every width.
+`DEEPCONV_COMPILED=0` leaves Numba alone, as if it weren't installed.
+"""
+
+import os
+import platform
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Target:
+    """An instruction set, as far as the kernels are shaped by it.
+
+    Attributes:
+        name: avx512, avx2, neon or plain.
+        vector_bytes: the width of a register.
+        registers: how many there are.
+        rows: R of the register tile that a matrix product adds to, broadcast scalars down it.
+        vectors: its width in registers; R·V sums, V operands and one broadcast fill the registers.
+    """
+
+    name: str
+    vector_bytes: int
+    registers: int
+    rows: int
+    vectors: int
+
+
+TARGETS = {
+    # Tiles tried on Zen 3, GFLOP/s in cache: 4x3 88, 6x2 86. 4x3 wastes nothing on 64, 128 … filters.
+    "avx512": Target("avx512", 64, 32, 8, 3),
+    "avx2": Target("avx2", 32, 16, 4, 3),
+    "neon": Target("neon", 16, 32, 8, 3),
+    "plain": Target("plain", 16, 16, 4, 3),
+}
+
+
+@cache
+def native_target() -> Target:
+    """Return the machine's own target, by what LLVM says of its processor."""
+    from llvmlite import binding  # 80 ms, which `import deepconv` must not cost
+
+    if platform.machine().lower() in ("aarch64", "arm64"):
+        return TARGETS["neon"]
+    features = binding.get_host_cpu_features()
+    if features.get("avx512f") and features.get("avx512dq") and features.get("avx512vl"):
+        return TARGETS["avx512"]
+    return TARGETS["avx2" if features.get("avx2") and features.get("fma") else "plain"]
+
+
+@cache
+def target() -> Target:
+    """Return the target that kernels are compiled for.
+
+    Raises:
+        ValueError: `DEEPCONV_TARGET` names none.
+    """
+    name = os.environ.get("DEEPCONV_TARGET")
+    if not name:
+        return native_target()
+    if name not in TARGETS:
+        raise ValueError(f"DEEPCONV_TARGET={name!r} is not known; use one of {', '.join(TARGETS)}")
+    return TARGETS[name]
+
+
+@cache
+def why_not_compiled() -> str | None:
+    """Say why the compiled algorithms are missing here, or None if they aren't.
+
+    Example:
+        >>> why_not_compiled() is None or "Numba" in why_not_compiled()
+        True
+    """
+    if os.environ.get("DEEPCONV_COMPILED") == "0":
+        return "DEEPCONV_COMPILED=0 leaves Numba alone"
+    if find_spec("numba") is None or find_spec("llvmlite") is None:
+        return "Numba is not installed"
+    return None
+
+
+@dataclass(frozen=True)
+class Caches:
+    """Bytes of the caches that one core sees."""
+
+    l1: int
+    l2: int
+    l3: int
+
+
+_TYPICAL = Caches(32 * 2**10, 512 * 2**10, 8 * 2**20)
+
+
+@cache
+def caches() -> Caches:
+    """Return the sizes of the caches; what the system doesn't tell is taken to be 32 KB, 512 KB and 8 MB.
+
+    Example:
+        >>> caches().l1 <= caches().l2 <= caches().l3
+        True
+    """
+    found: dict[int, int] = {}
+    for folder in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
+        try:
+            kind, level, size = ((folder / name).read_text().strip() for name in ("type", "level", "size"))
+            if kind in ("Data", "Unified"):
+                found[int(level)] = int(size[:-1]) * {"K": 2**10, "M": 2**20}[size[-1]]
+        except (OSError, ValueError, KeyError):  # a system that tells something else
+            continue
+    l1, l2 = found.get(1, _TYPICAL.l1), found.get(2, _TYPICAL.l2)
+    return Caches(l1, max(l1, l2), max(l1, l2, found.get(3, _TYPICAL.l3)))
