@@ -88,11 +88,7 @@ def _shape(shape: tuple[int, ...]) -> str:
 def report(plan: Plan) -> PassReport:
     """Return how a pass would be computed, with a word about every algorithm of its table."""
     reasons = dict(plan.refusals)
-    others = {
-        a.name: reasons[a.name]
-        for a in TABLE[plan.problem.which]
-        if a.name != plan.algorithm.name
-    }
+    others = {a.name: reasons[a.name] for a in TABLE[plan.problem.which] if a.name != plan.algorithm.name}
     return PassReport(plan.problem.which, plan.algorithm.name, plan.workspace, others)
 
 

@@ -1,8 +1,8 @@
 """Numba, asked for machine code: the one file that knows its insides, and every compile flag.
 
-    @part                                   @kernel
-    def twice(v):                           def double(x_address, n, zero: Number):
-        return v + v                            x = pointer(x_address, zero) …
+@part                                   @kernel
+def twice(v):                           def double(x_address, n, zero: Number):
+return v + v                            x = pointer(x_address, zero) …
 """
 
 import inspect

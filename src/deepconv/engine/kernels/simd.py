@@ -26,15 +26,15 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import intrinsic, lower_builtin
 
 from deepconv.engine import machine
+from deepconv.engine.kernels import emit
 
 TARGET = machine.target()
 ROWS = TARGET.rows
 VECTORS = TARGET.vectors
-_FUSED = TARGET.name != "plain"
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 
 
-class Vector(types.Type):  # type: ignore[misc]
+class Vector(types.Type):
     """As many numbers as a register holds."""
 
     def __init__(self, dtype: Any) -> None:
@@ -45,71 +45,12 @@ class Vector(types.Type):  # type: ignore[misc]
 
 
 @register_default(Vector)
-class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+class _VectorModel(models.PrimitiveModel):
     """A vector is LLVM's own, `<8 x float>` for instance."""
 
     def __init__(self, dmm: Any, fe_type: Vector) -> None:
         element = dmm.lookup(fe_type.dtype).get_value_type()
         super().__init__(dmm, fe_type, ir.VectorType(element, fe_type.lanes))
-
-
-def _constant(vector: Any, values: Any) -> Any:
-    """Return a constant vector of the given LLVM type."""
-    return ir.Constant(vector, list(values))
-
-
-def _call(builder: Any, name: str, result: Any, *args: Any) -> Any:
-    """Call LLVM's own function `llvm.name.<type>`; vector intrinsics have to be named by hand."""
-    of = next(a.type for a in args if isinstance(a.type, ir.VectorType))
-    kind = {"float": "f32", "double": "f64"}.get(str(of.element), str(of.element))
-    full = f"llvm.{name}.v{of.count}{kind}"
-    signature = ir.FunctionType(result, [a.type for a in args])
-    return builder.call(cgutils.get_or_insert_function(builder.module, signature, full), args)
-
-
-def _at(builder: Any, pointer: Any, *indices: Any) -> Any:
-    """Return a pointer to the element at the sum of the indices."""
-    total = indices[0]
-    for index in indices[1:]:
-        total = builder.add(total, index)
-    return builder.gep(pointer, [total])
-
-
-def _load(builder: Any, pointer: Any, vector: Any) -> Any:
-    """Load a vector, aligned as its elements are."""
-    value = builder.load(builder.bitcast(pointer, vector.as_pointer()))
-    value.align = _align(vector)
-    return value
-
-
-def _store(builder: Any, value: Any, pointer: Any) -> None:
-    """Store a vector, aligned as its elements are."""
-    builder.store(value, builder.bitcast(pointer, value.type.as_pointer())).align = _align(value.type)
-
-
-def _align(vector: Any) -> int:
-    """Return the bytes of an element."""
-    return TARGET.vector_bytes // int(vector.count)
-
-
-def _splat(builder: Any, scalar: Any, vector: Any) -> Any:
-    """Return a vector of one scalar."""
-    undefined = ir.Constant(vector, ir.Undefined)
-    first = builder.insert_element(undefined, scalar, ir.Constant(_I32, 0))
-    zeros = ir.Constant(ir.VectorType(_I32, vector.count), [0] * vector.count)
-    return builder.shuffle_vector(first, undefined, zeros)
-
-
-def _fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
-    """Return `a·b + c`: rounded once where the target has the instruction, never by a call of the C library."""
-    return _call(builder, "fma" if _FUSED else "fmuladd", a.type, a, b, c)
-
-
-def _mask(builder: Any, count: Any, vector: Any) -> Any:
-    """Return the lanes below `count`."""
-    wide = ir.VectorType(_I64, vector.count)
-    lanes = _constant(wide, range(vector.count))
-    return builder.icmp_signed("<", lanes, _splat(builder, count, wide))
 
 
 # ---- addresses ------------------------------------------------------------------------------------------
@@ -155,7 +96,7 @@ def load(typing: Any, p: Any, index: Any) -> Any:
     result = Vector(p.dtype)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _load(builder, _at(builder, *args), context.get_value_type(result))
+        return emit.load(builder, emit.at(builder, *args), context.get_value_type(result))
 
     return result(p, types.int64), generate
 
@@ -165,7 +106,7 @@ def store(typing: Any, p: Any, index: Any, value: Any) -> Any:
     """Write a vector to where `p[index]` begins."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _store(builder, args[2], _at(builder, *args[:2]))
+        emit.store(builder, args[2], emit.at(builder, *args[:2]))
         return context.get_dummy_value()
 
     return types.void(p, types.int64, value), generate
@@ -178,13 +119,13 @@ def load_part(typing: Any, p: Any, index: Any, count: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vector = context.get_value_type(result)
-        place = builder.bitcast(_at(builder, *args[:2]), vector.as_pointer())
-        mask = _mask(builder, args[2], vector)
-        name = f"llvm.masked.load.v{vector.count}{_suffix(vector)}.p0"
+        place = builder.bitcast(emit.at(builder, *args[:2]), vector.as_pointer())
+        mask = emit.mask(builder, args[2], vector)
+        name = f"llvm.masked.load.v{vector.count}{emit.suffix(vector)}.p0"
         kinds = [place.type, _I32, mask.type, vector]
         function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, kinds), name)
         return builder.call(
-            function, [place, ir.Constant(_I32, _align(vector)), mask, ir.Constant(vector, None)]
+            function, [place, ir.Constant(_I32, emit.align(vector)), mask, ir.Constant(vector, None)]
         )
 
     return result(p, types.int64, types.int64), generate
@@ -196,20 +137,15 @@ def store_part(typing: Any, p: Any, index: Any, value: Any, count: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         value = args[2]
-        place = builder.bitcast(_at(builder, *args[:2]), value.type.as_pointer())
-        mask = _mask(builder, args[3], value.type)
-        name = f"llvm.masked.store.v{value.type.count}{_suffix(value.type)}.p0"
+        place = builder.bitcast(emit.at(builder, *args[:2]), value.type.as_pointer())
+        mask = emit.mask(builder, args[3], value.type)
+        name = f"llvm.masked.store.v{value.type.count}{emit.suffix(value.type)}.p0"
         kinds = [value.type, place.type, _I32, mask.type]
         function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), kinds), name)
-        builder.call(function, [value, place, ir.Constant(_I32, _align(value.type)), mask])
+        builder.call(function, [value, place, ir.Constant(_I32, emit.align(value.type)), mask])
         return context.get_dummy_value()
 
     return types.void(p, types.int64, value, types.int64), generate
-
-
-def _suffix(vector: Any) -> str:
-    """Return how LLVM's function names spell an element."""
-    return {"float": "f32", "double": "f64"}.get(str(vector.element), str(vector.element))
 
 
 @intrinsic
@@ -218,7 +154,7 @@ def splat(typing: Any, scalar: Any) -> Any:
     result = Vector(scalar)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _splat(builder, args[0], context.get_value_type(result))
+        return emit.splat(builder, args[0], context.get_value_type(result))
 
     return result(scalar), generate
 
@@ -228,7 +164,7 @@ def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
     """Return `a·b + c`, vectors all, rounded once where the target can."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _fma(builder, *args)
+        return emit.fma(builder, *args)
 
     return a(a, a, a), generate
 
@@ -236,7 +172,7 @@ def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
 def _sign(sign: Any, instruction: str) -> None:
     """Let a sign between two vectors mean a floating-point instruction on all lanes."""
 
-    class Signed(AbstractTemplate):  # type: ignore[misc]
+    class Signed(AbstractTemplate):
         def generic(self, args: Any, kws: Any) -> Any:
             a, b = args
             return signature(a, a, a) if isinstance(a, Vector) and a == b else None
@@ -249,7 +185,12 @@ def _sign(sign: Any, instruction: str) -> None:
     lower_builtin(sign, Vector, Vector)(generate)
 
 
-for _signs in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
+for _signs in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
     _sign(*_signs)
 
 
@@ -258,15 +199,9 @@ def relu(typing: Any, a: Any) -> Any:
     """Return every lane that is above zero or NaN, and zero for the others."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _relu(builder, args[0])
+        return emit.relu(builder, args[0])
 
     return a(a), generate
-
-
-def _relu(builder: Any, value: Any) -> Any:
-    """Return `value` where it is not below zero (so that NaN stays NaN), else zero."""
-    zero = ir.Constant(value.type, None)
-    return builder.select(builder.fcmp_ordered("<", value, zero), zero, value)
 
 
 @intrinsic
@@ -278,7 +213,7 @@ def lanes_sum(typing: Any, a: Any) -> Any:
         value = args[0]
         half = value.type.count // 2
         while half:
-            upper = _constant(
+            upper = emit.constant(
                 ir.VectorType(_I32, value.type.count),
                 [(i + half) if i < half else i for i in range(value.type.count)],
             )
@@ -299,80 +234,11 @@ def transpose(typing: Any, rows: Any) -> Any:
         count = len(rows)
         values = [builder.extract_value(args[0], i) for i in range(count)]
         result = args[0]
-        for i, value in enumerate(_transpose(builder, values)):
+        for i, value in enumerate(emit.transpose(builder, values)):
             result = builder.insert_value(result, value, i)
         return result
 
     return rows(rows), generate
-
-
-def _transpose(builder: Any, rows: list[Any]) -> list[Any]:
-    """Return the columns of a square of vectors: first whole 128-bit lanes change places, then elements in them.
-
-    These are the shuffles that x86 and ARM have an instruction for.
-    """
-    count = len(rows)
-    per_lane = min(count, 16 // _align(rows[0].type))
-
-    def shuffle(a: Any, b: Any, picks: list[int]) -> Any:
-        return builder.shuffle_vector(a, b, _constant(ir.VectorType(_I32, count), picks))
-
-    def by_lanes(choose: Any) -> list[int]:
-        return [e for lane in range(count // per_lane) for e in choose(lane)]
-
-    step = per_lane
-    while step < count:
-        s = step // per_lane
-        low = by_lanes(
-            lambda lane: [
-                (lane if not lane & s else lane ^ s) * per_lane + e + (count if lane & s else 0)
-                for e in range(per_lane)
-            ]
-        )
-        high = by_lanes(
-            lambda lane: [
-                (lane ^ s if not lane & s else lane) * per_lane + e + (count if lane & s else 0)
-                for e in range(per_lane)
-            ]
-        )
-        for i in range(count):
-            if not (i // step) & 1:
-                a, b = rows[i], rows[i + step]
-                rows[i], rows[i + step] = shuffle(a, b, low), shuffle(a, b, high)
-        step *= 2
-    return _within_lanes(rows, per_lane, shuffle)
-
-
-def _within_lanes(rows: list[Any], per_lane: int, shuffle: Any) -> list[Any]:
-    """Return every square of `per_lane` rows transposed within its 128-bit lanes."""
-    count = len(rows)
-    starts = range(0, count, per_lane)
-
-    def pairs(first: list[int], second: list[int]) -> list[int]:
-        picks: list[int] = []
-        for start in starts:
-            for a, b in zip(first, second, strict=True):
-                picks += [start + a, count + start + b]
-        return picks
-
-    def halves(which: int) -> list[int]:
-        return [i for s in starts for i in (s + which, s + which + 1, count + s + which, count + s + which + 1)]
-
-    for top in starts:
-        if per_lane == 2:
-            a, b = rows[top : top + 2]
-            rows[top : top + 2] = [shuffle(a, b, pairs([0], [0])), shuffle(a, b, pairs([1], [1]))]
-        elif per_lane == 4:
-            r0, r1, r2, r3 = rows[top : top + 4]
-            low, high = pairs([0, 1], [0, 1]), pairs([2, 3], [2, 3])
-            t0, t1, t2, t3 = shuffle(r0, r1, low), shuffle(r0, r1, high), shuffle(r2, r3, low), shuffle(r2, r3, high)
-            rows[top : top + 4] = [
-                shuffle(t0, t2, halves(0)),
-                shuffle(t0, t2, halves(2)),
-                shuffle(t1, t3, halves(0)),
-                shuffle(t1, t3, halves(2)),
-            ]
-    return rows
 
 
 # ---- tiles: tuples of rows of vectors ---------------------------------------------------------------------
@@ -407,15 +273,18 @@ def outer(typing: Any, tile: Any, a: Any, a_step: Any, b: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         tile, a, step, b = args
         vector = context.get_value_type(Vector(signature.args[3].dtype))
-        right = [_load(builder, _at(builder, b, ir.Constant(_I64, v * vector.count)), vector) for v in range(vectors)]
+        right = [
+            emit.load(builder, emit.at(builder, b, ir.Constant(_I64, v * vector.count)), vector)
+            for v in range(vectors)
+        ]
         for r in range(rows):
             if isinstance(signature.args[2], types.BaseTuple):
                 place = builder.extract_value(step, r)
             else:
                 place = builder.mul(step, ir.Constant(_I64, r))
-            left = _splat(builder, builder.load(builder.gep(a, [place])), vector)
+            left = emit.splat(builder, builder.load(builder.gep(a, [place])), vector)
             for v in range(vectors):
-                total = _fma(builder, left, right[v], builder.extract_value(tile, [r, v]))
+                total = emit.fma(builder, left, right[v], builder.extract_value(tile, [r, v]))
                 tile = builder.insert_value(tile, total, [r, v])
         return tile
 
@@ -444,7 +313,7 @@ def store_tile(typing: Any, p: Any, row_step: Any, tile: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         for place, value in _places(builder, signature.args[2], *args):
-            _store(builder, value, place)
+            emit.store(builder, value, place)
         return context.get_dummy_value()
 
     return types.void(p, types.int64, tile), generate
@@ -458,7 +327,7 @@ def load_tile(typing: Any, p: Any, row_step: Any, like: Any) -> Any:
         tile = args[2]
         vectors = _shape(signature.args[2])[1]
         for i, (place, value) in enumerate(_places(builder, signature.args[2], *args)):
-            tile = builder.insert_value(tile, _load(builder, place, value.type), divmod(i, vectors))
+            tile = builder.insert_value(tile, emit.load(builder, place, value.type), divmod(i, vectors))
         return tile
 
     return like(p, types.int64, like), generate
@@ -485,7 +354,7 @@ def add_rows(typing: Any, tile: Any, numbers: Any) -> Any:
             number = builder.load(builder.gep(numbers, [ir.Constant(_I64, r)]))
             for v in range(vectors):
                 value = builder.extract_value(tile, [r, v])
-                total = builder.fadd(value, _splat(builder, number, value.type))
+                total = builder.fadd(value, emit.splat(builder, number, value.type))
                 tile = builder.insert_value(tile, total, [r, v])
         return tile
 
@@ -501,7 +370,7 @@ def relu_tile(typing: Any, tile: Any) -> Any:
         tile = args[0]
         for r in range(rows):
             for v in range(vectors):
-                value = _relu(builder, builder.extract_value(tile, [r, v]))
+                value = emit.relu(builder, builder.extract_value(tile, [r, v]))
                 tile = builder.insert_value(tile, value, [r, v])
         return tile
 
