@@ -89,10 +89,12 @@ def test_the_workspace_limit_is_the_persons():
     before = dc.get_workspace_limit()
     try:
         dc.set_workspace_limit(1000)
-        assert dc.explain((2, 3, 9, 9), (4, 3, 3, 3)).passes[0].algorithm == "taps"
+        refused = dc.explain((2, 3, 9, 9), (4, 3, 3, 3)).passes[0].not_chosen["matmul"]
+        assert "the workspace limit is 1,000" in refused
     finally:
         dc.set_workspace_limit(before)
-    assert dc.explain((2, 3, 9, 9), (4, 3, 3, 3)).passes[0].algorithm == "matmul"
+    refused = dc.explain((2, 3, 9, 9), (4, 3, 3, 3)).passes[0].not_chosen.get("matmul", "")
+    assert "workspace limit" not in refused
     with pytest.raises(ValueError, match="bytes=-1 must be at least 0"):
         dc.set_workspace_limit(-1)
     with pytest.raises(TypeError, match=r"bytes=1\.5 is not a whole number"):

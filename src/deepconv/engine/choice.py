@@ -10,6 +10,7 @@ from functools import cache, lru_cache
 from types import ModuleType
 
 from deepconv.arrays import Array
+from deepconv.engine import verbose
 from deepconv.engine.algorithms import depthwise, matmul, pointwise, taps
 from deepconv.engine.problem import PASSES, Pass, Problem
 
@@ -48,6 +49,8 @@ def _in_order(*files: ModuleType) -> tuple[Algorithm, ...]:
     return tuple(map(_from_file, files))
 
 
+_VERBOSE = verbose.asked()
+
 TABLE: dict[Pass, tuple[Algorithm, ...]] = {
     "forward": _in_order(pointwise, matmul, taps),
     "input_grad": _in_order(pointwise, depthwise, matmul, taps),
@@ -80,6 +83,12 @@ class Plan:
 
     def run(self, *operands: Array | None) -> Array:
         """Compute: `(x, prepared weight, bias or None)`, `(dy, prepared weight)` or `(dy, x)` by the pass."""
+        if _VERBOSE:
+            return verbose.told(self.problem, self.algorithm.name, self._compute, operands)
+        return self._compute(*operands)
+
+    def _compute(self, *operands: Array | None) -> Array:
+        """Compute, without a word about it."""
         return self.algorithm.passes[self.problem.which](self.problem, *operands)
 
 
