@@ -62,8 +62,8 @@ def median_cpu_seconds(call: Call) -> float:
     call()
     start = time.process_time()
     call()
-    block = 1 if time.process_time() - start > _SHORT else 50
-    times: list[float] = []
+    once = time.process_time() - start
+    block, times = (1, [once]) if once > _SHORT else (50, [])
     while len(times) < _SAMPLES[0] or (sum(times) < _AT_LEAST and len(times) < _SAMPLES[1]):
         start = time.process_time()
         for _ in range(block):
