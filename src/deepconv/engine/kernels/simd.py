@@ -87,6 +87,16 @@ def lanes(typing: Any, zero: Any) -> Any:
     return types.int64(zero), generate
 
 
+@intrinsic
+def as_number(typing: Any, value: Any, zero: Any) -> Any:
+    """Return a float64, or a whole number, rounded to the type of `zero`."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return context.cast(builder, args[0], signature.args[0], signature.args[1])
+
+    return zero(value, zero), generate
+
+
 # ---- one vector -----------------------------------------------------------------------------------------
 
 
@@ -205,6 +215,52 @@ def relu(typing: Any, a: Any) -> Any:
 
 
 @intrinsic
+def keep_part(typing: Any, a: Any, count: Any) -> Any:
+    """Return the first `count` lanes and zeros behind them, as `load_part` does."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = args[0]
+        return builder.select(emit.mask(builder, args[1], value.type), value, ir.Constant(value.type, None))
+
+    return a(a, types.int64), generate
+
+
+@intrinsic
+def clip(typing: Any, a: Any, low: Any, high: Any) -> Any:
+    """Return every lane, but `low` for what is below it and `high` for what is above; NaN stays, and limits nothing."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, low, high = args
+        value = builder.select(builder.fcmp_ordered("<", value, low), low, value)
+        return builder.select(builder.fcmp_ordered(">", value, high), high, value)
+
+    return a(a, a, a), generate
+
+
+@intrinsic
+def clip_grad(typing: Any, dy: Any, a: Any, low: Any, high: Any) -> Any:
+    """Return `dy`, but zero where `clip(a, low, high)` gives a limit, `a` being at it or beyond."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        dy, value, low, high = args
+        below = builder.fcmp_ordered("<=", value, low)
+        above = builder.fcmp_ordered(">=", value, high)
+        return builder.select(builder.or_(below, above), ir.Constant(dy.type, None), dy)
+
+    return dy(dy, a, a, a), generate
+
+
+@intrinsic
+def sqrt(typing: Any, a: Any) -> Any:
+    """Return the square root of every lane, NaN below zero."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return emit.call(builder, "sqrt", args[0].type, args[0])
+
+    return a(a), generate
+
+
+@intrinsic
 def lanes_sum(typing: Any, a: Any) -> Any:
     """Return the sum of all lanes, halves added to halves: the same order at every call."""
     result = a.dtype
@@ -239,6 +295,23 @@ def transpose(typing: Any, rows: Any) -> Any:
         return result
 
     return rows(rows), generate
+
+
+@intrinsic
+def turn_square(typing: Any, a: Any, a_step: Any, b: Any, b_step: Any) -> Any:
+    """Write the transpose of a square, as wide as a vector, whose row r begins at `a[r·a_step]`, to `b` alike."""
+    vector = Vector(a.dtype)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = context.get_value_type(vector)
+        a, a_step, b, b_step = args
+        steps = [ir.Constant(_I64, r) for r in range(vector.lanes)]
+        rows = [emit.load(builder, builder.gep(a, [builder.mul(a_step, r)]), kind) for r in steps]
+        for r, row in zip(steps, emit.transpose(builder, rows), strict=True):
+            emit.store(builder, row, builder.gep(b, [builder.mul(b_step, r)]))
+        return context.get_dummy_value()
+
+    return types.void(a, types.int64, b, types.int64), generate
 
 
 # ---- tiles: tuples of rows of vectors ---------------------------------------------------------------------
