@@ -7,61 +7,59 @@ imported. What lies between the two is compiling, or loading what was compiled b
 import json
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
-from benchmarks.cases import PASSES, read_layers
+from benchmarks.cases import PASSES, Layer, read_layers
 from benchmarks.measures import Call
 
-BODY = "body_3x3_64_56px"
+Builder = Callable[[], Call]
+"""Makes a call with its operands, which are not timed."""
 
 
-def one_call() -> list[Call]:
+def body() -> Layer:
+    """Return the 3×3 layer."""
+    return next(layer for layer in read_layers() if layer.name == "body_3x3_64_56px")
+
+
+def one_call() -> list[Builder]:
     """Return a forward pass of a 3×3 layer."""
     from benchmarks.peers import deepconv
 
-    layers = {layer.name: layer for layer in read_layers()}
-    return [deepconv(layers[BODY], "forward")]
+    return [partial(deepconv, body(), "forward")]
 
 
-def three_passes() -> list[Call]:
+def three_passes() -> list[Builder]:
     """Return all passes of a 3×3 layer."""
     from benchmarks.peers import deepconv
 
-    layers = {layer.name: layer for layer in read_layers()}
-    return [deepconv(layers[BODY], which) for which in PASSES]
+    return [partial(deepconv, body(), which) for which in PASSES]
 
 
-def training_step() -> list[Call]:
+def training_step() -> list[Builder]:
     """Return a training step of resnet20."""
-    import tempfile
-    from pathlib import Path
-
     from benchmarks import training_peers
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / "parameters.npz")
-        training_peers.write_parameters("resnet20", path)
-        return [training_peers.deepconv(training_peers.request("resnet20", path))]
+    def build() -> Call:
+        with tempfile.TemporaryDirectory() as folder:
+            path = str(Path(folder) / "parameters.npz")
+            training_peers.write_parameters("resnet20", path)
+            return training_peers.deepconv(training_peers.request("resnet20", path))
+
+    return [build]
 
 
-def all_layers() -> list[Call]:
+def all_layers() -> list[Builder]:
     """Return all passes of every layer of `layers.csv`."""
     from benchmarks.peers import deepconv
 
-    return [_once(deepconv, layer, which) for layer in read_layers() for which in PASSES]
+    return [partial(deepconv, layer, which) for layer in read_layers() for which in PASSES]
 
 
-def _once(build: Callable[..., Call], *arguments: object) -> Call:
-    """Return a call that makes its operands only when it is called, so that memory holds one row's."""
-
-    def call() -> object:
-        return build(*arguments)()
-
-    return call
-
-
-CASES: dict[str, tuple[str, Callable[[], list[Call]]]] = {
+CASES: dict[str, tuple[str, Callable[[], list[Builder]]]] = {
     "one": ("a forward pass of a 3×3 layer", one_call),
     "three": ("all passes of a 3×3 layer", three_passes),
     "step": ("a training step of resnet20", training_step),
@@ -76,16 +74,22 @@ def cpu_seconds() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
+def seconds_of(builders: list[Builder]) -> float:
+    """Return the CPU seconds of one call of each; operands are made one after the other, and let go."""
+    total = 0.0
+    for build in builders:
+        call = build()
+        start = cpu_seconds()
+        call()
+        total += cpu_seconds() - start
+    return total
+
+
 def main() -> None:
     """Make the calls of the case named on the command line, twice."""
-    calls = CASES[sys.argv[1]][1]()
-    found: dict[str, float | bool] = {}
-    for name in ("first", "second"):
-        start = cpu_seconds()
-        for call in calls:
-            call()
-        found[name] = cpu_seconds() - start
-    print(json.dumps(found | {"numba": "numba" in sys.modules}))
+    builders = CASES[sys.argv[1]][1]()
+    first, second = seconds_of(builders), seconds_of(builders)
+    print(json.dumps({"first": first, "second": second, "numba": "numba" in sys.modules}))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 FORWARD, BACKWARD = "forward", "backward"
+UPDATES = ("sgd", "adam")
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,19 @@ class Case:
     @property
     def name(self) -> str:
         """The row's name."""
-        shape = "×".join(map(str, self.shape))
+        shape = "×".join(map(str, self.shape)) or self.where
         return " ".join([self.operator, shape, *(f"{key} {value}" for key, value in self.options.items())])
+
+    def title(self, which: str) -> str:
+        """Return what a pass is called."""
+        if self.operator in UPDATES:
+            return "update"
+        return "loss and gradient" if (self.operator, which) == ("cross_entropy", BACKWARD) else which
 
     @property
     def passes(self) -> tuple[str, ...]:
         """What is measured: im2col and col2im are each other's backward pass, an update has none."""
-        alone = self.operator in ("im2col", "col2im", "sgd", "adam")
+        alone = self.operator in ("im2col", "col2im", *UPDATES)
         return (FORWARD,) if alone else (FORWARD, BACKWARD)
 
     def request(self, which: str) -> dict[str, Any]:

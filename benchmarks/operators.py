@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
-from benchmarks.operator_cases import BACKWARD, CASES, Case
+from benchmarks.operator_cases import CASES, UPDATES, Case
 from benchmarks.operator_peers import PEERS
 from benchmarks.processes import OURS, Row, installed, interleaved, tell, versions, workers
 from benchmarks.tables import arguments, line, marked, publish, ratio, table
@@ -30,7 +30,7 @@ def measure(cases: Sequence[Case], peers: Sequence[str], runs: int) -> Found:
 
 def with_shapes(case: Case) -> Case:
     """Return an update's case with the shapes of its network's parameters, any other as it is."""
-    if case.operator not in ("sgd", "adam"):
+    if case.operator not in UPDATES:
         return case
     from benchmarks.network_cases import BATCHES
     from benchmarks.networks import NETWORKS
@@ -57,9 +57,8 @@ def _mean(rows: Sequence[Row], peer: str) -> str:
 
 def _row(case: Case, which: str, row: Row, peers: Sequence[str]) -> list[str]:
     ours = row[OURS]
-    shown = "loss and gradient" if (case.operator, which) == ("cross_entropy", BACKWARD) else which
     times = [f"{ours.first * 1e3:.2f}", f"{ours.warm * 1e3:.4f}"]
-    return [case.name, case.where, shown, *times, *(marked(ratio(row, peer)) for peer in peers)]
+    return [case.name, case.where, case.title(which), *times, *(marked(ratio(row, peer)) for peer in peers)]
 
 
 _HEAD = """## Operators

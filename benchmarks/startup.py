@@ -116,7 +116,7 @@ def _compiling(case: str, folder: str, numba: float) -> float:
     """Return the CPU seconds that a new process's first calls take beyond its second ones and Numba's import."""
     environment = process_environment() | {"DEEPCONV_CACHE_DIR": folder}
     found = json.loads(_output([sys.executable, "-m", "benchmarks.first_calls", case], environment))
-    return max(0.0, found["first"] - found["second"] - (numba if found["numba"] else 0.0))
+    return max(0.0, float(found["first"]) - float(found["second"]) - (numba if found["numba"] else 0.0))
 
 
 def small_calls(peers: Sequence[str], runs: int) -> str:
@@ -197,7 +197,7 @@ def report(chosen: argparse.Namespace) -> str:
     if "imports" in wanted:
         text += [shown, ""]
     if "first calls" in wanted:
-        text += [_FIRST, first_calls(numba, chosen.runs), ""]
+        text += [_FIRST, first_calls(numba, min(chosen.runs, 3)), ""]
     if "small calls" in wanted:
         text += [_SMALL, small_calls(peers, chosen.runs), ""]
     if "digits" in wanted:

@@ -31,7 +31,8 @@ def _elementwise(
     return passes
 
 
-def _window(case: Case) -> list[list[int]]:
+def _window(case: Case) -> Any:
+    """Return kernel, stride and padding, each for both axes."""
     return [[case.options[word]] * 2 for word in ("kernel", "stride", "padding")]
 
 

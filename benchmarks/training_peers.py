@@ -95,12 +95,12 @@ def torch(asked: dict[str, Any], *, channels_last: bool = False) -> Call:
     # As ours does: biases and the scales of norms are not decayed.
     decayed = [parameter for parameter in parameters if parameter.ndim > 1]
     others = [parameter for parameter in parameters if parameter.ndim == 1]
-    groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": others}]
+    groups: Any = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": others}]
     optimizer = torch.optim.SGD(groups, lr=LEARNING_RATE, momentum=MOMENTUM)
 
     def step() -> Any:
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(model(x), labels)
+        loss: Any = torch.nn.functional.cross_entropy(model(x), labels)
         loss.backward()
         optimizer.step()
         return loss.detach()
