@@ -1,0 +1,123 @@
+"""Images as zero-padded phase planes: whatever the stride, each kernel cell then reads neighbours in memory.
+
+With a stride s, the places o of a window meet with its cell r the pixels `s·o + r·d - before`: every s-th of a
+row. Copied apart by their remainder, these pixels stand side by side:
+
+    plane a, index i  holds  pixel  s·i + a + low         (zero outside the image; low = -before)
+    cell r of place o  is at  plane (r·d) mod s, index o + (r·d) // s
+
+and so on each axis; a phase is one remainder for each. Only the phases that some cell meets are made. All
+images have three spatial axes (depth, height, width) here, those in front of size one.
+
+Memory: `[image][channel][phase][depth][height][width]`, at the steps that the table gives, the width axis
+in order. A row's last vector may be written over its end, into the next row, which is written later; behind the
+last row there must be room for a vector (`lanes(zero)` numbers). Nothing outside the image is read.
+"""
+
+from deepconv.engine.kernels.fields import (
+    AXES,
+    PHASE_LIST,
+    PHASES,
+    PLANE_CHANNEL,
+    PLANE_DEPTH,
+    PLANE_IMAGE,
+    PLANE_PHASE,
+    PLANE_ROW,
+    SOURCE_CHANNEL,
+    SOURCE_IMAGE,
+    SOURCE_SIZE,
+    STEP,
+)
+from deepconv.engine.kernels.frontend import part
+from deepconv.engine.kernels.simd import lanes, load, load_part, shift, splat, store
+from deepconv.engine.kernels.steps import evens
+
+
+@part
+def within(number, low, high):
+    """Return the number, or the limit that it exceeds."""
+    return min(max(number, low), high)
+
+
+@part
+def copy_row(source, target, first, step, length, extent, zero):
+    """Write `target[i] = source[first + step·i]` for i below `extent`, zero outside `0 … length - 1`.
+
+    Up to a vector more is written behind; nothing else of `source` is read.
+    """
+    width = lanes(zero)
+    nothing = splat(zero)
+    left = within(-(first // step), 0, extent)  # the first i that isn't left of the image
+    right = within(-((first - length) // step), left, extent)  # the first that is right of it
+    for i in range(0, left, width):
+        store(target, i, nothing)
+    pixels = shift(source, first)
+    i = left
+    if step == 1:
+        while i + width <= right:
+            store(target, i, load(pixels, i))
+            i += width
+        if i < right:
+            store(target, i, load_part(pixels, i, right - i))
+    elif step == 2:
+        while i + width < right:  # the last one would read a pixel too many
+            store(target, i, evens(load(pixels, 2 * i), load(pixels, 2 * i + width)))
+            i += width
+        while i < right:
+            count = 2 * (right - i) - 1
+            second = load_part(pixels, 2 * i + width, max(count - width, 0))
+            store(target, i, evens(load_part(pixels, 2 * i, count), second))
+            i += width
+    else:
+        while i < right:
+            target[i] = pixels[i * step]
+            i += 1
+    for j in range(right, extent, width):
+        store(target, j, nothing)
+
+
+@part
+def fill_planes(source, target, table, images, channels, low, extent, zero):
+    """Make the phase planes of `images` images of `channels` channels.
+
+    Args:
+        source: the first channel of the first image.
+        target: where its planes begin.
+        table: pointer to whole numbers, those of `fields.py` filled in that stand in the import above.
+        images, channels: how many.
+        low: a tuple of three: the pixel that index 0 of phase 0 stands for on each axis.
+        extent: a tuple of three: how much of each plane to make.
+        zero: of the computing type.
+    """
+    for image in range(images):
+        for channel in range(channels):
+            pixels = shift(source, image * table[SOURCE_IMAGE] + channel * table[SOURCE_CHANNEL])
+            planes = shift(target, image * table[PLANE_IMAGE] + channel * table[PLANE_CHANNEL])
+            for phase in range(table[PHASES]):
+                first = table[PHASE_LIST] + AXES * phase
+                plane = shift(planes, phase * table[PLANE_PHASE])
+                fill_plane(
+                    pixels,
+                    plane,
+                    table,
+                    low,
+                    extent,
+                    (table[first], table[first + 1], table[first + 2]),
+                    zero,
+                )
+
+
+@part
+def fill_plane(pixels, plane, table, low, extent, phase, zero):
+    """Make one plane: the pixels of one channel with one remainder on each axis."""
+    deep, high, wide = table[SOURCE_SIZE], table[SOURCE_SIZE + 1], table[SOURCE_SIZE + 2]
+    row_step, width_step = table[PLANE_ROW], table[STEP + 2]
+    first = low[2] + phase[2]
+    for d in range(extent[0]):
+        z = d * table[STEP] + phase[0] + low[0]
+        for h in range(extent[1]):
+            y = h * table[STEP + 1] + phase[1] + low[1]
+            inside = 0 <= z < deep and 0 <= y < high
+            row = shift(pixels, (z * high + y) * wide if inside else 0)
+            target = shift(plane, d * table[PLANE_DEPTH] + h * row_step)
+            copy_row(row, target, first, width_step, wide if inside else 0, extent[2], zero)

@@ -1,0 +1,66 @@
+"""Vector instructions that only convolutions need: every second pixel, and tiles whose vectors lie apart."""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from deepconv.engine.kernels import emit
+from deepconv.engine.kernels.simd import Vector
+
+_I64 = ir.IntType(64)
+
+
+@intrinsic
+def evens(typing: Any, a: Any, b: Any) -> Any:
+    """Return elements 0, 2, 4 … of two vectors, one behind the other."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        count = args[0].type.count
+        picks = emit.constant(ir.VectorType(ir.IntType(32), count), range(0, 2 * count, 2))
+        return builder.shuffle_vector(args[0], args[1], picks)
+
+    return a(a, a), generate
+
+
+@intrinsic
+def add_tile(typing: Any, tile: Any, p: Any, row_step: Any) -> Any:
+    """Return the tile plus the one whose row r begins at `p[r·row_step]`."""
+    rows, vectors = len(tile), len(tile[0])
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        tile, p, step = args
+        for r in range(rows):
+            row = builder.gep(p, [builder.mul(step, ir.Constant(_I64, r))])
+            for v in range(vectors):
+                value = builder.extract_value(tile, [r, v])
+                other = emit.load(
+                    builder, builder.gep(row, [ir.Constant(_I64, v * value.type.count)]), value.type
+                )
+                tile = builder.insert_value(tile, builder.fadd(value, other), [r, v])
+        return tile
+
+    return tile(tile, p, types.int64), generate
+
+
+@intrinsic
+def outer_at(typing: Any, tile: Any, a: Any, b: Any, places: Any) -> Any:
+    """Return `tile[r][v] + a[r] · (the vector at b[places[v]])`: `outer` for vectors that lie apart."""
+    rows, vectors = len(tile), len(tile[0])
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        tile, a, b, places = args
+        vector = context.get_value_type(Vector(signature.args[1].dtype))
+        right = [
+            emit.load(builder, builder.gep(b, [builder.extract_value(places, v)]), vector)
+            for v in range(vectors)
+        ]
+        for r in range(rows):
+            left = emit.splat(builder, builder.load(builder.gep(a, [ir.Constant(_I64, r)])), vector)
+            for v in range(vectors):
+                total = emit.fma(builder, left, right[v], builder.extract_value(tile, [r, v]))
+                tile = builder.insert_value(tile, total, [r, v])
+        return tile
+
+    return tile(tile, a, b, places), generate
