@@ -52,6 +52,8 @@ def test_what_is_missing_is_named_with_its_remedy(monkeypatch):
 def test_a_system_that_tells_little_is_no_error(monkeypatch):
     from pathlib import Path
 
+    from deepconv.engine import machine
+
     real = Path.read_text
 
     def hidden(path, *words, **options):
@@ -60,6 +62,8 @@ def test_a_system_that_tells_little_is_no_error(monkeypatch):
         return real(path, *words, **options)
 
     monkeypatch.setattr(Path, "read_text", hidden)
+    machine.told_caches.cache_clear()
     outcome = run("doctor")
+    machine.told_caches.cache_clear()
     assert outcome.status == 0
     assert "caches        unknown" in outcome.out

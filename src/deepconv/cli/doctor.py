@@ -16,7 +16,7 @@ from deepconv.cli import console
 __all__ = ["doctor"]
 
 _PACKAGES = {
-    "": ("numpy", "safetensors", "threadpoolctl"),
+    "": ("numpy", "safetensors", "threadpoolctl", "numba", "llvmlite"),
     "app": ("typer", "rich", "pillow", "matplotlib"),
 }
 """What each extra brings; the first comes with deepconv itself."""
@@ -58,6 +58,7 @@ def examine() -> dict[str, Any]:
         True
     """
     import deepconv
+    from deepconv.engine.machine import told_caches
     from deepconv.engine.settings import allowed_threads, get_threads, get_workspace_limit
 
     versions = {name: _version(name) for names in _PACKAGES.values() for name in names}
@@ -67,7 +68,8 @@ def examine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processor": _processor(),
         "instruction_set": _instruction_set(),
-        "caches": _caches(),
+        "caches": {f"L{level}": size for level, size in told_caches().items()},
+        "kernels": _kernels(),
         "threads": {"used": get_threads(), "allowed": allowed_threads(), "processors": os.cpu_count() or 1},
         "workspace_limit_bytes": get_workspace_limit(),
         "blas": _blas(),
@@ -119,18 +121,21 @@ def _numpys_instruction_set() -> list[str]:
     return [*simd.get("baseline", []), *simd.get("found", [])]
 
 
-def _caches() -> dict[str, int]:
-    """Return the bytes of each cache of the first processor, where the system tells."""
-    sizes: dict[str, int] = {}
-    for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        try:
-            level, kind, size = ((folder / name).read_text().strip() for name in ("level", "type", "size"))
-            unit = {"K": 2**10, "M": 2**20}.get(size[-1:], 1)
-            if kind != "Instruction":
-                sizes[f"L{level}"] = int(size.rstrip("KM")) * unit
-        except (OSError, ValueError):  # a container may hide it
-            continue
-    return sizes
+def _kernels() -> dict[str, Any]:
+    """Return what the compiled algorithms are compiled for, and where they are kept."""
+    from deepconv.engine import machine, rates
+
+    why = machine.why_not_compiled()
+    if why is not None:
+        return {"compiled": False, "why": why}
+    from deepconv.engine.kernels.compile import folders
+
+    return {
+        "compiled": True,
+        "target": machine.target().name,
+        "folders": [str(folder) for folder in folders()],
+        "rates": "calibrated" if rates.calibrated() else "shipped",
+    }
 
 
 def _blas() -> list[dict[str, Any]]:
@@ -160,8 +165,16 @@ def _lines(findings: dict[str, Any]) -> str:
         "caches": caches or "unknown",
         "threads": f"{threads['used']} used, {threads['allowed']} allowed, {threads['processors']} in the machine",
         "workspace": f"at most {findings['workspace_limit_bytes']:,} bytes",
+        "kernels": _told(findings["kernels"]),
         "BLAS": "; ".join(blas) or "unknown",
         "versions": ", ".join(f"{name} {version}" for name, version in findings["versions"].items()),
         "missing": ", ".join(missing) or "nothing",
     }
     return "\n".join(f"{name:<14}{value}" for name, value in facts.items())
+
+
+def _told(kernels: dict[str, Any]) -> str:
+    """Return the line about the compiled algorithms."""
+    if not kernels["compiled"]:
+        return f"NumPy's alone: {kernels['why']}"
+    return f"compiled for {kernels['target']}, kept in {kernels['folders'][0]}; rates {kernels['rates']}"

@@ -106,6 +106,26 @@ _TYPICAL = Caches(32 * 2**10, 512 * 2**10, 8 * 2**20)
 
 
 @cache
+def told_caches() -> dict[int, int]:
+    """Return the bytes of each level of cache that the system tells of, for data.
+
+    Example:
+        >>> all(size > 0 for size in told_caches().values())
+        True
+    """
+    found: dict[int, int] = {}
+    for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        try:
+            kind, level, size = ((folder / name).read_text().strip() for name in ("type", "level", "size"))
+            if kind != "Instruction":
+                unit = {"K": 2**10, "M": 2**20}.get(size[-1:], 1)
+                found[int(level)] = int(size.rstrip("KM")) * unit
+        except (OSError, ValueError):  # a container may hide it
+            continue
+    return found
+
+
+@cache
 def caches() -> Caches:
     """Return the sizes of the caches; what the system doesn't tell is taken to be 32 KB, 512 KB and 8 MB.
 
@@ -113,13 +133,6 @@ def caches() -> Caches:
         >>> caches().l1 <= caches().l2 <= caches().l3
         True
     """
-    found: dict[int, int] = {}
-    for folder in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
-        try:
-            kind, level, size = ((folder / name).read_text().strip() for name in ("type", "level", "size"))
-            if kind in ("Data", "Unified"):
-                found[int(level)] = int(size[:-1]) * {"K": 2**10, "M": 2**20}[size[-1]]
-        except (OSError, ValueError, KeyError):  # a system that tells something else
-            continue
+    found = told_caches()
     l1, l2 = found.get(1, _TYPICAL.l1), found.get(2, _TYPICAL.l2)
     return Caches(l1, max(l1, l2), max(l1, l2, found.get(3, _TYPICAL.l3)))

@@ -74,4 +74,3 @@ def keep(key: Any, plan: Plan) -> None:
         if len(_kept) >= _MOST:
             _kept.clear()
         _kept[key] = plan
-

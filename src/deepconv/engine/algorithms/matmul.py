@@ -53,7 +53,7 @@ def _bytes_per_image(problem: Problem) -> int:
 def cost(problem: Problem) -> float:
     """Return the nanoseconds it takes: a product, and the columns written and read."""
     rate = rates()
-    copied = problem.batch * _bytes_per_image(problem) + problem.operand_bytes
+    copied = 2 * problem.batch * _bytes_per_image(problem) + problem.operand_bytes
     return 2 * rate.numpy_call + problem.flops / rate.blas * width(problem.dtype) + copied / rate.numpy_copy
 
 

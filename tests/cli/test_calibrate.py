@@ -1,0 +1,72 @@
+"""`deepconv calibrate`: measures only when asked, and what it keeps is used."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from deepconv.engine import calibration, machine, rates
+from deepconv.engine.rates import Rates
+from tests.cli.conftest import deepconv as run
+
+pytestmark = pytest.mark.skipif(
+    machine.why_not_compiled() is not None, reason="there are no compiled kernels"
+)
+MEASURED = Rates(tile=1.5, blas=2, copy=3, numpy_copy=4, call=5, numpy_call=6)
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    file = tmp_path / "deep" / "rates.json"
+    monkeypatch.setenv("DEEPCONV_RATES", str(file))
+    for cached in (rates.calibrated, rates.rates):
+        cached.cache_clear()
+    yield file
+    monkeypatch.undo()
+    for cached in (rates.calibrated, rates.rates):
+        cached.cache_clear()
+
+
+def test_what_is_measured_is_kept_and_used(own, monkeypatch):
+    monkeypatch.setattr(calibration, "measure", lambda: MEASURED)
+    assert rates.rates() == rates.SHIPPED[machine.target().name]
+    assert "Nothing was kept" in run("calibrate", "--dry-run").out
+    assert not own.exists()
+    outcome = run("calibrate")
+    assert outcome.status == 0
+    assert str(own) in outcome.out
+    assert json.loads(own.read_text())["tile"] == 1.5
+    rates.calibrated.cache_clear(), rates.rates.cache_clear()
+    assert rates.rates() == MEASURED
+    assert "rates calibrated" in run("doctor").out
+    assert run("calibrate", "--reset").status == 0
+    assert not own.exists()
+    assert run("calibrate", "--reset").status == 0
+
+
+def test_json(own, monkeypatch):
+    monkeypatch.setattr(calibration, "measure", lambda: MEASURED)
+    found = run("calibrate", "--json").json
+    assert found["measured"] == asdict(MEASURED)
+    assert found["kept"] == str(own)
+
+
+def test_another_targets_rates_are_not_used(own):
+    own.parent.mkdir()
+    own.write_text(json.dumps({"target": "other", **asdict(MEASURED)}))
+    assert rates.calibrated() is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"target": 1', '{"target": "TARGET", "tile": 1}', "zeros"])
+def test_a_file_of_something_else_is_named(own, text):
+    own.parent.mkdir()
+    zeros = json.dumps({"target": machine.target().name, **asdict(MEASURED), "copy": 0})
+    own.write_text(zeros if text == "zeros" else text.replace("TARGET", machine.target().name))
+    with pytest.raises(ValueError, match=r"rates\.json' is not what `deepconv calibrate` writes"):
+        rates.calibrated()
+
+
+def test_it_measures(own):
+    """Real timings, one run each: only their order of magnitude can be held."""
+    found = calibration.measure(runs=1)
+    assert all(0.05 < value < 1e6 for value in asdict(found).values())
