@@ -18,6 +18,16 @@ _KINDS = (np.dtype(np.float32), np.dtype(np.float64))
 _kept: dict[Any, Plan] = {}
 
 
+def kinds(word: Any) -> Any:
+    """Return the type of an argument, and of all that stands in it: what tells `(1, True)` from `(1, 1)`.
+
+    Example:
+        >>> kinds((1, True)) == kinds((1, 1)), kinds(((1, 2), 3)) == kinds(((5, 6), 7))
+        (False, True)
+    """
+    return tuple(map(kinds, word)) if type(word) is tuple else type(word)
+
+
 def key_of(which: Pass, arrays: tuple[Any, ...], words: tuple[Any, ...]) -> Any:
     """Return what tells one call from another, or None where a call is not of the simple kind.
 
@@ -48,13 +58,9 @@ def key_of(which: Pass, arrays: tuple[Any, ...], words: tuple[Any, ...]) -> Any:
             return None
     for word in words:
         kind = type(word)
-        if kind is tuple:
-            parts.append(tuple(map(type, word)))
-            if any(type(item) is tuple for item in word):
-                parts += [type(number) for pair in word for number in pair]
-        elif kind not in _WORDS:
+        if kind is not tuple and kind not in _WORDS:
             return None
-        parts += (kind, word)
+        parts += (kinds(word) if kind is tuple else kind, word)
     return tuple(parts)
 
 

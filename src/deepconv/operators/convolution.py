@@ -324,8 +324,8 @@ class _Case:
 
 def _case(op: str, x_shape: Sequence[int], weight_shape: Sequence[int], *geometry_words: Any) -> _Case:
     """Return the checked shapes, or raise what the design asks for; what was checked once is kept."""
-    words = (_hashable(word) for word in geometry_words)
-    return _checked_case(op, tuple(x_shape), tuple(weight_shape), *words)
+    words = tuple(_hashable(word) for word in geometry_words)
+    return _checked_case(op, tuple(x_shape), tuple(weight_shape), *words, calls.kinds(words))
 
 
 def _hashable(word: Any) -> Any:
@@ -335,7 +335,7 @@ def _hashable(word: Any) -> Any:
     return tuple(_hashable(item) for item in word) if isinstance(word, (list, tuple)) else word
 
 
-@lru_cache(maxsize=4096, typed=True)
+@lru_cache(maxsize=4096)
 def _checked_case(
     op: str,
     x_shape: tuple[int, ...],
@@ -345,8 +345,9 @@ def _checked_case(
     dilation: Sizes,
     groups: int,
     padding_mode: str,
+    kinds: Any,
 ) -> _Case:
-    """Return the checked shapes, or raise what the design asks for."""
+    """Return the checked shapes, or raise what the design asks for; `kinds` keeps True and 1 apart."""
     rank = check_ranks(op, x_shape, weight_shape)
     image, kernel = x_shape[-rank:], weight_shape[2:]
     channels, filters = x_shape[-rank - 1], weight_shape[0]

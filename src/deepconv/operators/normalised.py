@@ -162,6 +162,56 @@ def batch_gradients(
     return given.typed(found)
 
 
+def train(
+    op: str, x: Any, weight: Array, bias: Array, eps: float, limits: engine.Limits = engine.UNLIMITED
+) -> tuple[Array, Array, Array]:
+    """Return `(y, mean, var)` of a batch normalisation in one go, as a layer in training wants them.
+
+    Args:
+        op: who asks, for the messages.
+        x, weight, bias, eps: as in `batch_norm`.
+        limits: what y is cut off at, below and above; NaN is no limit.
+
+    Returns:
+        y, and the batch's mean and biased variance, which are float32 for float16.
+
+    Raises:
+        TypeError, ValueError: an argument that can't work.
+    """
+    given = batch_operands(op, x, eps, None, None, weight=weight, bias=bias)
+    y, mean, var = engine.train(given.x, given.weight, given.bias, eps, limits)
+    return y.reshape(given.shape).astype(given.result, copy=False), mean, var
+
+
+def train_gradients(
+    op: str,
+    dy: Any,
+    x: Array,
+    vectors: tuple[Array, Array, Array, Array],
+    eps: float,
+    limits: engine.Limits = engine.UNLIMITED,
+) -> tuple[Array, Array, Array]:
+    """Return `(dx, dw, db)` of `train`.
+
+    Args:
+        op: who asks, for the messages.
+        dy: the gradient of the output.
+        x: what was normalised.
+        vectors: weight and bias, and the mean and the variance that `train` returned.
+        eps, limits: as for `train`.
+
+    Raises:
+        TypeError, ValueError: an argument that can't work.
+    """
+    weight, bias, mean, var = vectors
+    given = batch_operands(op, x, eps, None, None, weight=weight, bias=bias, dy=as_array(op, "dy", dy))
+    if given.dy is None:
+        raise TypeError(f"{op}: dy is None; pass the gradient of the output")
+    mean, var = (v.astype(given.x.dtype, copy=False) for v in (mean, var))
+    found = engine.train_gradients(given.dy, given.x, (given.weight, given.bias, mean, var), eps, limits)
+    return given.typed(found)
+
+
 def group_operands(op: str, x: Array, groups: int, eps: float, **others: Any) -> Operands:
     """Return the arguments of a group normalisation, checked.
 
