@@ -1,0 +1,170 @@
+"""Activations and their gradients: one pass over memory, each number on its own; softmax along an axis.
+
+Pointwise kernels take addresses, a count and a number that most leave alone (leaky ReLU's slope).
+"""
+
+from deepconv.engine.kernels.frontend import Number, kernel, part
+from deepconv.engine.kernels.lanewise import less, less_equal, like, select
+from deepconv.engine.kernels.simd import fma, lanes, load, load_part, pointer, splat, store, store_part
+from deepconv.engine.kernels.simd import relu as positive
+from deepconv.engine.kernels.transcendental import normal
+from deepconv.engine.kernels.transcendental import sigmoid as logistic
+from deepconv.engine.kernels.transcendental import tanh as hyperbolic
+
+_ROOT_8_OVER_PI = 1.5957691216057308
+_CUBIC = 0.044715
+_FAR = 1000.0
+"""Where SiLU and GELU have reached 0 or x in either type: `0 · inf` would be NaN."""
+
+
+@part
+def _limited(x):
+    """Return x between ±1000."""
+    low, high = like(x, -_FAR), like(x, _FAR)
+    x = select(less(x, low), low, x)
+    return select(less(high, x), high, x)
+
+
+@part
+def _not_below(x):
+    """Return x, at least -1000."""
+    return select(less(x, like(x, -_FAR)), like(x, -_FAR), x)
+
+
+@part
+def _relu(x, number):
+    return positive(x)
+
+
+@part
+def _relu_grad(dy, x, number):
+    return select(less_equal(x, like(x, 0.0)), like(x, 0.0), dy)
+
+
+@part
+def _leaky_relu(x, slope):
+    return select(less(like(x, 0.0), x), x, x * slope)
+
+
+@part
+def _leaky_relu_grad(dy, x, slope):
+    return select(less(like(x, 0.0), x), dy, dy * slope)
+
+
+@part
+def _sigmoid(x, number):
+    return logistic(x)
+
+
+@part
+def _sigmoid_grad(dy, x, number):
+    s = logistic(x)
+    return dy * (s * (like(x, 1.0) - s))
+
+
+@part
+def _tanh(x, number):
+    return hyperbolic(x)
+
+
+@part
+def _tanh_grad(dy, x, number):
+    t = hyperbolic(x)
+    return dy * fma(like(x, 0.0) - t, t, like(x, 1.0))
+
+
+@part
+def _silu(x, number):
+    return _not_below(x) * logistic(x)
+
+
+@part
+def _silu_grad(dy, x, number):
+    x = _limited(x)
+    s = logistic(x)
+    return dy * (s * fma(x, like(x, 1.0) - s, like(x, 1.0)))
+
+
+@part
+def _gelu(x, number):
+    return _not_below(x) * normal(x)[0]
+
+
+@part
+def _gelu_grad(dy, x, number):
+    x = _limited(x)
+    below, density = normal(x)
+    return dy * fma(x, density, below)
+
+
+@part
+def _bent(x):
+    """Return GELU's approximation of the normal distribution, `(1 + tanh(u)) / 2 = 1 / (1 + exp(-2u))`."""
+    cubic = fma(x * x, like(x, _ROOT_8_OVER_PI * _CUBIC), like(x, _ROOT_8_OVER_PI))
+    return logistic(x * cubic)
+
+
+@part
+def _gelu_tanh(x, number):
+    x = _not_below(x)
+    return x * _bent(x)
+
+
+@part
+def _gelu_tanh_grad(dy, x, number):
+    x = _limited(x)
+    s = _bent(x)
+    slope = fma(x * x, like(x, 3 * _ROOT_8_OVER_PI * _CUBIC), like(x, _ROOT_8_OVER_PI))
+    return dy * (s * fma(x * slope, like(x, 1.0) - s, like(x, 1.0)))
+
+
+def _forward(function, name):
+    """Return the kernel of a pointwise function `f(x, number)`."""
+
+    def run(x_at, y_at, count, number: Number, zero: Number):
+        """Write `y = f(x)`."""
+        x, y, width = pointer(x_at, zero), pointer(y_at, zero), lanes(zero)
+        given, whole = splat(number), count - count % width
+        for i in range(0, whole, width):
+            store(y, i, function(load(x, i), given))
+        if whole < count:
+            rest = count - whole
+            store_part(y, whole, function(load_part(x, whole, rest), given), rest)
+
+    run.__name__ = run.__qualname__ = name
+    return kernel(run)
+
+
+def _backward(function, name):
+    """Return the kernel of a pointwise gradient `f'(dy, x, number)`."""
+
+    def run(dy_at, x_at, dx_at, count, number: Number, zero: Number):
+        """Write `dx = f'(dy, x)`."""
+        dy, x, dx = pointer(dy_at, zero), pointer(x_at, zero), pointer(dx_at, zero)
+        given, width = splat(number), lanes(zero)
+        whole = count - count % width
+        for i in range(0, whole, width):
+            store(dx, i, function(load(dy, i), load(x, i), given))
+        if whole < count:
+            rest = count - whole
+            value = function(load_part(dy, whole, rest), load_part(x, whole, rest), given)
+            store_part(dx, whole, value, rest)
+
+    run.__name__ = run.__qualname__ = name
+    return kernel(run)
+
+
+relu = _forward(_relu, "relu")
+relu_grad = _backward(_relu_grad, "relu_grad")
+leaky_relu = _forward(_leaky_relu, "leaky_relu")
+leaky_relu_grad = _backward(_leaky_relu_grad, "leaky_relu_grad")
+sigmoid = _forward(_sigmoid, "sigmoid")
+sigmoid_grad = _backward(_sigmoid_grad, "sigmoid_grad")
+tanh = _forward(_tanh, "tanh")
+tanh_grad = _backward(_tanh_grad, "tanh_grad")
+silu = _forward(_silu, "silu")
+silu_grad = _backward(_silu_grad, "silu_grad")
+gelu = _forward(_gelu, "gelu")
+gelu_grad = _backward(_gelu_grad, "gelu_grad")
+gelu_tanh = _forward(_gelu_tanh, "gelu_tanh")
+gelu_tanh_grad = _backward(_gelu_tanh_grad, "gelu_tanh_grad")
