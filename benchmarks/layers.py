@@ -30,10 +30,10 @@ TITLES = {
 }
 
 
-def measure(layers: Sequence[Layer], peers: Sequence[str], runs: int) -> Rows:
+def measure(layers: Sequence[Layer], peers: Sequence[str], runs: int, allocator: str) -> Rows:
     """Return what every peer takes for every layer and pass."""
     rows: dict[tuple[str, str], Row] = {}
-    with workers("layers", peers) as asked:
+    with workers("layers", peers, allocator) as asked:
         for layer in layers:
             for which in PASSES:
                 row = rows[layer.name, which] = interleaved(asked, request(layer, which), runs)
@@ -83,17 +83,25 @@ def _worst(layers: Sequence[Layer], rows: Rows, which: str, peer: str) -> tuple[
 
 def markdown(layers: Sequence[Layer], rows: Rows) -> str:
     """Return the tables: targets, scores, and each pass with its rows and class means; losing ones marked."""
-    peers = [p for p in PEERS if p != OURS and any(p in row for row in rows.values())]
+    peers = _peers(rows)
+    return (
+        "\n\n".join([summary(layers, rows), *(_pass(layers, rows, which, peers) for which in PASSES)]) + "\n"
+    )
+
+
+def summary(layers: Sequence[Layer], rows: Rows) -> str:
+    """Return the targets and the scores."""
+    peers = _peers(rows)
     scores = [
         [TITLES[which], *(marked(score(layers, rows, which, peer)) for peer in [*peers, "best"])]
         for which in PASSES
     ]
-    parts = [
-        targets.results(held_against_targets(layers, rows)),
-        table(["score", *peers, "best peer"], scores),
-        *(_pass(layers, rows, which, peers) for which in PASSES),
-    ]
-    return "\n\n".join(parts) + "\n"
+    goals = targets.results(held_against_targets(layers, rows))
+    return f"{goals}\n\n{table(['score', *peers, 'best peer'], scores)}"
+
+
+def _peers(rows: Rows) -> list[str]:
+    return [peer for peer in PEERS if peer != OURS and any(peer in row for row in rows.values())]
 
 
 def _pass(layers: Sequence[Layer], rows: Rows, which: str, peers: Sequence[str]) -> str:
@@ -120,7 +128,17 @@ _HEAD = """## Layers
 Written by `python -m benchmarks.layers`, {runs} runs: 24 layers of real networks in eight classes, float32,
 channels first, a bias in the forward pass. GFLOP/s count the definition's operations, whatever was computed.
 "First" is the row's first call in its process, which compiles or loads what the process had not yet used. A
-score is the geometric mean of the classes' geometric means. {versions}.
+score is the geometric mean of the classes' geometric means. {versions}; allocation {allocator}.
+
+"""
+
+_PLAIN = """
+### Scores where the system's own allocation is left as it is
+
+Above, processes keep the memory they free, as a program with arrays of many sizes soon does. Here the same
+calls were made without: a result may then lie in pages that the system has just cleared for it, which costs
+as much as some of these layers, and whether it does depends on what was freed before. PyTorch on NCHW pays
+most, as it also writes blocked copies.
 
 """
 
@@ -130,6 +148,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--threads", type=int, choices=(1, 2), default=1, help="2: our 3×3 bodies on two threads"
     )
+    parser.add_argument("--twice", action="store_true", help="add scores with the system's own allocation")
     parser.add_argument("--memory", action="store_true", help="our peak memory in place of times")
     return parser.parse_args(words)
 
@@ -145,10 +164,19 @@ def main(words: Sequence[str] | None = None) -> None:
     elif chosen.threads == 2:
         publish(chosen, "threads", view_threads([la for la in layers if la.kind == "body"], chosen.runs))
     else:
-        peers = installed(PEERS)
-        rows = measure(layers, peers, chosen.runs)
-        text = _HEAD.format(runs=chosen.runs, versions=versions(peers)) + markdown(layers, rows)
-        publish(chosen, "layers", text)
+        publish(chosen, "layers", _report(layers, chosen))
+
+
+def _report(layers: Sequence[Layer], chosen: argparse.Namespace) -> str:
+    """Measure every peer, and return this command's part of the page."""
+    peers = installed(PEERS)
+    rows = measure(layers, peers, chosen.runs, chosen.allocator)
+    head = _HEAD.format(runs=chosen.runs, versions=versions(peers), allocator=chosen.allocator)
+    text = head + markdown(layers, rows)
+    if chosen.twice:
+        tell("once more, with the system's own allocation")
+        text += _PLAIN + summary(layers, measure(layers, peers, chosen.runs, "plain")) + "\n"
+    return text
 
 
 if __name__ == "__main__":

@@ -16,10 +16,10 @@ from benchmarks.tables import arguments, line, marked, publish, ratio, table
 Found = list[tuple[Case, str, Row]]
 
 
-def measure(cases: Sequence[Case], peers: Sequence[str], runs: int) -> Found:
+def measure(cases: Sequence[Case], peers: Sequence[str], runs: int, allocator: str) -> Found:
     """Return what every peer takes for every case and pass."""
     found: Found = []
-    with workers("operators", peers) as asked:
+    with workers("operators", peers, allocator) as asked:
         for case in cases:
             for which in case.passes:
                 row = interleaved(asked, with_shapes(case).request(which), runs)
@@ -78,7 +78,7 @@ def main(words: Sequence[str] | None = None) -> None:
     if not cases:
         raise SystemExit(f"nothing to measure: --only {chosen.only!r} names no operator")
     peers = installed(PEERS)
-    found = measure(cases, peers, chosen.runs)
+    found = measure(cases, peers, chosen.runs, chosen.allocator)
     text = _HEAD.format(runs=chosen.runs, versions=versions(peers)) + markdown(found, peers)
     publish(chosen, "operators", text)
 

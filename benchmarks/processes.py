@@ -16,6 +16,18 @@ from typing import IO, Any, cast
 ROOT = Path(__file__).parents[1]
 OURS = "deepconv"
 
+ALLOCATORS: dict[str, dict[str, str]] = {
+    "warm": {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)},
+    "plain": {},
+}
+"""What a process is told about memory, by name.
+
+A program that calls one function over and over gets each result in pages that the system has just cleared,
+and pays for that as much as for the function itself, or not, as the sizes that were freed before happen to
+be: glibc maps what is at least as large as the largest piece that it has unmapped. "warm" keeps freed memory
+(up to its largest limit, pieces of 32 MB), as a program that uses arrays of many sizes soon does.
+"""
+
 _SAME = 1e-3  # how far digests of the same computation may be apart, relatively
 
 
@@ -88,12 +100,12 @@ def process_environment(threads: int = 1) -> dict[str, str]:
 
 
 @contextmanager
-def workers(subject: str, peers: Iterable[str]) -> Iterator[list[Worker]]:
+def workers(subject: str, peers: Iterable[str], allocator: str = "warm") -> Iterator[list[Worker]]:
     """Start a worker for each peer, and end them all."""
     with ExitStack() as stack:
         started = []
         for peer in peers:
-            worker = Worker(subject, peer)
+            worker = Worker(subject, peer, environment=ALLOCATORS[allocator])
             stack.callback(worker.close)
             started.append(worker)
         yield started

@@ -119,10 +119,10 @@ def _compiling(case: str, folder: str, numba: float) -> float:
     return max(0.0, float(found["first"]) - float(found["second"]) - (numba if found["numba"] else 0.0))
 
 
-def small_calls(peers: Sequence[str], runs: int) -> str:
+def small_calls(peers: Sequence[str], runs: int, allocator: str) -> str:
     """Return the table of calls on one image of 8×8, in microseconds."""
     rows: list[list[str]] = []
-    with workers("layers", peers) as asked:
+    with workers("layers", peers, allocator) as asked:
         for layer in SMALL:
             for which in PASSES:
                 row = interleaved(asked, request(layer, which), runs)
@@ -199,7 +199,7 @@ def report(chosen: argparse.Namespace) -> str:
     if "first calls" in wanted:
         text += [_FIRST, first_calls(numba, min(chosen.runs, 3)), ""]
     if "small calls" in wanted:
-        text += [_SMALL, small_calls(peers, chosen.runs), ""]
+        text += [_SMALL, small_calls(peers, chosen.runs, chosen.allocator), ""]
     if "digits" in wanted:
         text += [digits(min(chosen.runs, 2)), ""]
     return "\n".join(text)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from benchmarks.processes import OURS, ROOT, Row
+from benchmarks.processes import ALLOCATORS, OURS, ROOT, Row
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 LOST = " ✗"
@@ -17,7 +17,8 @@ _HEAD = """# Measured
 
 Single-thread CPU time, each peer in a process of its own, all asked in turn, medians. A figure in a peer's
 column is the peer's time divided by ours: above 1 we are faster, and ✗ marks where we are not, or where a
-target is missed. Each part is written by the command that it names.
+target is missed. Each part is written by the command that it names. Processes keep the memory that they
+free (`--allocator warm`), so that no call pays for pages that the system must clear.
 """
 
 
@@ -76,6 +77,9 @@ def arguments(command: str, about: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{command}", description=about)
     parser.add_argument("--runs", type=_count, default=5, help="interleaved runs (5)")
     parser.add_argument("--only", default="", help="rows whose name contains this; the page stays as it is")
+    parser.add_argument(
+        "--allocator", choices=ALLOCATORS, default="warm", help="keep freed memory, or do as the system does"
+    )
     parser.add_argument("--out", type=Path, default=None, help="the page; docs/benchmarks.md if all ran")
     return parser
 

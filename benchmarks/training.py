@@ -32,9 +32,9 @@ class Steps:
     row: Row
 
 
-def measure(network: str, peers: Sequence[str], runs: int) -> Steps:
+def measure(network: str, peers: Sequence[str], runs: int, allocator: str = "warm") -> Steps:
     """Return what a step of a network takes each peer; the processes are new, so a first step is cold."""
-    with tempfile.TemporaryDirectory() as folder, workers("training", peers) as asked:
+    with tempfile.TemporaryDirectory() as folder, workers("training", peers, allocator) as asked:
         path = str(Path(folder) / "parameters.npz")
         count = write_parameters(network, path)
         row = interleaved(asked, request(network, path), runs, same=False)
@@ -86,7 +86,7 @@ def main(words: Sequence[str] | None = None) -> None:
     if not names:
         raise SystemExit(f"nothing to measure: --only {chosen.only!r} names none of {', '.join(BATCHES)}")
     peers = installed(PEERS)
-    found = {name: measure(name, peers, chosen.runs) for name in names}
+    found = {name: measure(name, peers, chosen.runs, chosen.allocator) for name in names}
     text = _HEAD.format(runs=chosen.runs, versions=versions(peers)) + markdown(found)
     publish(chosen, "training", text)
 

@@ -3,6 +3,7 @@
 import argparse
 import doctest
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -27,6 +28,18 @@ def test_the_first_call_stands_apart():
     assert 0.002 <= answer["warm"] < 0.04
     assert answer["digests"] == [5.0] * 3
     assert watch.answer()["first"] == answer["first"]  # the first stays the first
+
+
+def test_a_digest_reads_any_layout_without_a_large_copy():
+    array = np.random.default_rng(0).standard_normal((64, 33, 17), np.float32).transpose(2, 0, 1)[:, ::-1]
+    assert measures.digest(array) == pytest.approx(float(np.linalg.norm(array.astype(np.float64))))
+    assert measures.digest(np.empty((0, 3))) == 0
+    large = np.ones(2**22, np.float32)
+    tracemalloc.start()
+    measures.digest(large)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**18
 
 
 def test_a_short_call_is_timed_in_blocks():
