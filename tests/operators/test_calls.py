@@ -27,7 +27,7 @@ def all_passes(x, w, b, **words):
 def test_the_second_call_is_not_checked_and_gives_the_same(operands, monkeypatch):
     first = all_passes(*operands, stride=(2, 1), padding=((1, 0), (0, 2)))
     assert len(calls._kept) == 3
-    monkeypatch.setattr(convolution, "_case", None)  # whoever checks fails
+    monkeypatch.setattr(convolution, "case_of", None)  # whoever checks fails
     for a, b in zip(first, all_passes(*operands, stride=(2, 1), padding=((1, 0), (0, 2))), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -50,7 +50,7 @@ def test_another_call_is_another_key(operands):
     """Whatever a result may depend on keeps calls apart."""
     x, w, b = operands
     keys = set()
-    defaults = (1, 0, 1, 1, "zeros", False, "auto")
+    defaults = (1, 0, 1, 1, "zeros", False, "auto", False)
     variants = [defaults, (2, *defaults[1:]), (1, 1, *defaults[2:]), (1, "same", *defaults[2:]),
                 (1, 0, 2, *defaults[3:]), (*defaults[:4], "reflect", False, "auto"),
                 (*defaults[:5], True, "auto"), (*defaults[:6], "taps")]  # fmt: skip
@@ -70,9 +70,11 @@ def test_settings_are_heeded_at_once(operands):
     before = dc.get_workspace_limit()
     try:
         dc.set_workspace_limit(0)
-        plans = [calls.find(calls.key_of("forward", (x, w, b), (1, 0, 1, 1, "zeros", False, "auto")))]
+        plans = [calls.find(calls.key_of("forward", (x, w, b), (1, 0, 1, 1, "zeros", False, "auto", False)))]
         dc.conv(x, w, b)
-        plans.append(calls.find(calls.key_of("forward", (x, w, b), (1, 0, 1, 1, "zeros", False, "auto"))))
+        plans.append(
+            calls.find(calls.key_of("forward", (x, w, b), (1, 0, 1, 1, "zeros", False, "auto", False)))
+        )
     finally:
         dc.set_workspace_limit(before)
     assert plans[0] is None

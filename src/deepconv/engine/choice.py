@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from types import ModuleType
 
+import numpy as np
+
 from deepconv.arrays import Array
 from deepconv.engine import verbose
 from deepconv.engine.algorithms import depthwise, matmul, pointwise, taps
@@ -24,6 +26,7 @@ class Algorithm:
         refuses: says why it can't compute a problem, or None.
         workspace: the bytes it would take beside operands and result.
         cost: the nanoseconds it would take on one thread, as far as a formula can tell.
+        folds_relu: whether its forward writes the zeros of a ReLU itself.
         prepare: the weight as this algorithm wants it (forward and input gradient).
         passes: what computes each pass it has.
     """
@@ -32,6 +35,7 @@ class Algorithm:
     refuses: Callable[[Problem], str | None]
     workspace: Callable[[Problem], int]
     cost: Callable[[Problem], float]
+    folds_relu: bool
     prepare: Callable[[Problem, Array], Array]
     passes: dict[Pass, Callable[..., Array]]
 
@@ -41,7 +45,8 @@ def _from_file(file: ModuleType) -> Algorithm:
     """Return the algorithm that a file of `engine/algorithms` describes, under the file's name."""
     name = file.__name__.rpartition(".")[2]
     passes = {which: getattr(file, which) for which in PASSES if hasattr(file, which)}
-    return Algorithm(name, file.refuses, file.workspace, file.cost, file.prepare, passes)
+    folds = getattr(file, "FOLDS_RELU", False)
+    return Algorithm(name, file.refuses, file.workspace, file.cost, folds, file.prepare, passes)
 
 
 def _in_order(*files: ModuleType) -> tuple[Algorithm, ...]:
@@ -89,7 +94,10 @@ class Plan:
 
     def _compute(self, *operands: Array | None) -> Array:
         """Compute, without a word about it."""
-        return self.algorithm.passes[self.problem.which](self.problem, *operands)
+        result = self.algorithm.passes[self.problem.which](self.problem, *operands)
+        if self.problem.relu and not self.algorithm.folds_relu:
+            np.maximum(result, 0, out=result)
+        return result
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,13 @@ from deepconv.layers import sizes
 from deepconv.layers.base import Gradients, Layer, Pullback
 from deepconv.layers.initialisation import he_normal, zeros
 from deepconv.layers.parameter import Parameter
-from deepconv.operators.convolution import conv, conv_bias_grad, conv_input_grad, conv_weight_grad
+from deepconv.operators.convolution import (
+    conv,
+    conv_bias_grad,
+    conv_input_grad,
+    conv_relu,
+    conv_weight_grad,
+)
 
 
 class Filters(Layer):
@@ -109,6 +115,12 @@ class Conv(Filters):
             return lambda: conv_input_grad(dy, weight, x.shape, **options), gradients
 
         return y, Pullback(type(self).__name__, y, pull)
+
+    def rectified(self, x: Any) -> Array:
+        """Return what a `ReLU` behind this layer would make of its output, in inference, in one pass over memory."""
+        (x,) = self.prepare(x)
+        bias = None if self.bias is None else self.bias.value
+        return conv_relu(x, self.weight.value, bias, **self._options())
 
     def multiply_adds(self, input_shapes: Any, output_shape: tuple[int, ...]) -> int:
         outputs = int(np.prod(output_shape[1:], dtype=object))

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from deepconv.arrays import Array
+from deepconv.layers.activation import ReLU
 from deepconv.layers.base import Gradients, Layer, Pullback, checked_output
+from deepconv.layers.convolution import Conv, Conv1d, Conv2d, Conv3d
 from deepconv.layers.parameter import Buffer
 from deepconv.layers.pullback import Later
 
@@ -47,6 +49,7 @@ class Graph(Layer):
         self._order = _order(name, self._nodes)
         _check_used(name, self._nodes, self.inputs, self.output)
         self._last_uses = _last_uses(self._nodes, self._order, self.output)
+        self._rectified = _rectified(self._nodes, self.output)
 
     @property
     def nodes(self) -> dict[str, tuple[Layer, tuple[str, ...]]]:
@@ -74,7 +77,14 @@ class Graph(Layer):
         return y, Pullback(type(self).__name__, y, lambda dy: self._pull(dy, pullbacks), updates)
 
     def __call__(self, *inputs: Any) -> Array:
-        return self.run(inputs, lambda name, layer, arrays: layer(*arrays))
+        done = set(self._rectified.values())
+
+        def step(name: str, layer: Layer, arrays: list[Array]) -> Array:
+            if name in self._rectified and isinstance(layer, Conv):
+                return layer.rectified(*arrays)
+            return arrays[0] if name in done else layer(*arrays)
+
+        return self.run(inputs, step)
 
     def run(self, inputs: Sequence[Any], step: Callable[[str, Layer, list[Array]], Array]) -> Array:
         """Return the output of `step(name, layer, arrays)` done for every node in the order of use.
@@ -243,3 +253,19 @@ def _last_uses(
     for source, name in last.items():
         ends[name].append(source)
     return ends
+
+
+def _rectified(nodes: Mapping[str, tuple[Layer, tuple[str, ...]]], output: str) -> dict[str, str]:
+    """The convolutions whose output only a ReLU sees, and that ReLU: inference computes both at once."""
+    readers: dict[str, list[str]] = {}
+    for name, (_, sources) in nodes.items():
+        for source in sources:
+            readers.setdefault(source, []).append(name)
+    return {
+        name: readers[name][0]
+        for name, (layer, _) in nodes.items()
+        if type(layer) in (Conv1d, Conv2d, Conv3d)
+        and name != output
+        and len(readers[name]) == 1
+        and type(nodes[readers[name][0]][0]) is ReLU
+    }

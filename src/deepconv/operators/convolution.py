@@ -8,22 +8,19 @@ The kernel is not flipped: networks call this convolution, signal processing cal
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
-from deepconv import geometry
 from deepconv.arrays import Array, as_array, dtypes, is_integer
 from deepconv.engine import padding as engine_padding
-from deepconv.engine import settings
 from deepconv.engine.choice import choose
 from deepconv.engine.explanation import Explanation, explanation
-from deepconv.engine.problem import PASSES, Pass, Problem
-from deepconv.geometry import Padding, Sizes, Window
+from deepconv.engine.problem import PASSES
+from deepconv.geometry import Padding, Sizes
 from deepconv.operators import calls, checks
-from deepconv.operators.windows import check_mode, copies
+from deepconv.operators.cases import Case, case_of, problem_of
+from deepconv.operators.windows import copies
 
 
 def conv(
@@ -71,12 +68,50 @@ def conv(
                  [-3., -3.]]]])
     """
     words = (stride, padding, dilation, groups, padding_mode, flip, algorithm)
-    key = calls.key_of("forward", (x, weight, bias), words)
+    return _forward(x, weight, bias, words, relu=False)
+
+
+def conv_relu(x: Array, weight: Array, bias: Array | None = None, **words: Any) -> Array:
+    """Return `relu(conv(x, weight, bias, **words))`, the zeros written with the sums: no second pass over memory.
+
+    Args:
+        x, weight, bias, words: as for `conv`.
+
+    Raises:
+        TypeError, ValueError, OverflowError: as for `conv`.
+
+    Example:
+        >>> import numpy as np
+        >>> conv_relu(np.array([[[1.0, -2.0]]]), np.array([[[3.0]]]))
+        array([[[3., 0.]]])
+    """
+    given = tuple(words.pop(name, default) for name, default in _WORDS.items())
+    if words:
+        raise TypeError(f"conv_relu: {', '.join(words)} is no argument; use {', '.join(_WORDS)}")
+    return _forward(x, weight, bias, given, relu=True)
+
+
+_WORDS = {
+    "stride": 1,
+    "padding": 0,
+    "dilation": 1,
+    "groups": 1,
+    "padding_mode": "zeros",
+    "flip": False,
+    "algorithm": "auto",
+}
+"""What `conv` takes beside its arrays, in order, and what it takes them to be."""
+
+
+def _forward(x: Array, weight: Array, bias: Array | None, words: tuple[Any, ...], *, relu: bool) -> Array:
+    """Return the convolution, the words in the order of `_WORDS`; below zero there is zero where `relu` says so."""
+    key = calls.key_of("forward", (x, weight, bias), (*words, relu))
     if (known := calls.find(key)) is not None:
         return known.run(x, known.prepare(weight), bias)
     x, weight = as_array("conv", "x", x), as_array("conv", "weight", weight)
     operands = [x, weight] if bias is None else [x, weight, as_array("conv", "bias", bias)]
-    case = _case("conv", x.shape, weight.shape, stride, padding, dilation, groups, padding_mode)
+    *_, padding_mode, flip, algorithm = words
+    case = case_of("conv", x.shape, weight.shape, *words[:5])
     if bias is not None and operands[2].shape != (len(weight),):
         raise ValueError(
             f"conv: bias has shape {operands[2].shape} but weight of shape {weight.shape} has {len(weight)} "
@@ -84,7 +119,7 @@ def conv(
         )
 
     def compute(x: Array, weight: Array, bias: Array | None = None, *, exact: bool) -> Array:
-        problem = _problem("forward", case, x.dtype, exact=exact, bias=bias is not None)
+        problem = problem_of("forward", case, x.dtype, exact=exact, bias=bias is not None, relu=relu)
         batch = x if case.batched else x[None]
         if padding_mode != "zeros":
             batch = engine_padding.pad(batch, case.window.padding, padding_mode)
@@ -140,11 +175,11 @@ def conv_input_grad(
         return known.run(dy, known.prepare(weight))
     dy, weight = as_array(op, "dy", dy), as_array(op, "weight", weight)
     shape = checks.shape_of(op, "x_shape", x_shape)
-    case = _case(op, shape, weight.shape, stride, padding, dilation, groups, padding_mode)
+    case = case_of(op, shape, weight.shape, stride, padding, dilation, groups, padding_mode)
     _check_gradient(op, dy, case)
 
     def compute(dy: Array, weight: Array, *, exact: bool) -> Array:
-        plan = choose(_problem("input_grad", case, dy.dtype, exact=exact), algorithm)
+        plan = choose(problem_of("input_grad", case, dy.dtype, exact=exact), algorithm)
         if case.plain and not flip:
             calls.keep(key, plan)
         dx = plan.run(dy if case.batched else dy[None], plan.prepare(_flipped(weight, flip)))
@@ -198,14 +233,14 @@ def conv_weight_grad(
         return known.run(dy, x)
     dy, x = as_array(op, "dy", dy), as_array(op, "x", x)
     shape = checks.shape_of(op, "weight_shape", weight_shape)
-    case = _case(op, x.shape, shape, stride, padding, dilation, groups, padding_mode)
+    case = case_of(op, x.shape, shape, stride, padding, dilation, groups, padding_mode)
     _check_gradient(op, dy, case)
 
     def compute(dy: Array, x: Array, *, exact: bool) -> Array:
         batch = x if case.batched else x[None]
         if padding_mode != "zeros":
             batch = engine_padding.pad(batch, case.window.padding, padding_mode)
-        plan = choose(_problem("weight_grad", case, dy.dtype, exact=exact), algorithm)
+        plan = choose(problem_of("weight_grad", case, dy.dtype, exact=exact), algorithm)
         if case.plain and not flip:
             calls.keep(key, plan)
         return _flipped(plan.run(dy if case.batched else dy[None], batch), flip)
@@ -289,160 +324,19 @@ def explain(
     shapes = [
         checks.shape_of("explain", f"{n}_shape", s) for n, s in (("x", x_shape), ("weight", weight_shape))
     ]
-    case = _case("explain", *shapes, stride, padding, dilation, groups, padding_mode)
+    case = case_of("explain", *shapes, stride, padding, dilation, groups, padding_mode)
     plans = tuple(
-        choose(_problem(which, case, compute, exact=False, bias=bias and which == "forward"))
+        choose(problem_of(which, case, compute, exact=False, bias=bias and which == "forward"))
         for which in PASSES
     )
     return explanation(plans, batched=case.batched)
 
 
-@dataclass(frozen=True)
-class _Case:
-    """The checked shapes of one convolution."""
-
-    batched: bool
-    batch: int
-    channels: int
-    filters: int
-    image: tuple[int, ...]
-    window: Window
-    groups: int
-    mode: str
-
-    @property
-    def plain(self) -> bool:
-        """Whether the engine takes the arrays as they are: a batch, and zeros around it."""
-        return self.batched and self.mode == "zeros"
-
-    @cached_property
-    def output_shape(self) -> tuple[int, ...]:
-        """The shape of `y`, without the batch axis where `x` has none."""
-        lead = (self.batch,) if self.batched else ()
-        return (*lead, self.filters, *self.window.output_size(self.image))
-
-
-def _case(op: str, x_shape: Sequence[int], weight_shape: Sequence[int], *geometry_words: Any) -> _Case:
-    """Return the checked shapes, or raise what the design asks for; what was checked once is kept."""
-    words = tuple(_hashable(word) for word in geometry_words)
-    return _checked_case(op, tuple(x_shape), tuple(weight_shape), *words, calls.kinds(words))
-
-
-def _hashable(word: Any) -> Any:
-    """Return lists and arrays as tuples, so that equal geometries are found again."""
-    if isinstance(word, np.ndarray):
-        word = word.tolist()
-    return tuple(_hashable(item) for item in word) if isinstance(word, (list, tuple)) else word
-
-
-@lru_cache(maxsize=4096)
-def _checked_case(
-    op: str,
-    x_shape: tuple[int, ...],
-    weight_shape: tuple[int, ...],
-    stride: Sizes,
-    padding: Padding,
-    dilation: Sizes,
-    groups: int,
-    padding_mode: str,
-    kinds: Any,
-) -> _Case:
-    """Return the checked shapes, or raise what the design asks for; `kinds` keeps True and 1 apart."""
-    rank = check_ranks(op, x_shape, weight_shape)
-    image, kernel = x_shape[-rank:], weight_shape[2:]
-    channels, filters = x_shape[-rank - 1], weight_shape[0]
-    geometry.check_groups(
-        op,
-        groups,
-        in_channels=(channels, f"x has shape {x_shape}"),
-        out_channels=(filters, f"weight has shape {weight_shape}"),
-    )
-    if weight_shape[1] * groups != channels:
-        wanted = weight_shape[1] * groups
-        raise ValueError(channels_message(op, x_shape, weight_shape, wanted, rank))
-    if channels == 0 or filters == 0:
-        raise ValueError(
-            f"{op}: there are no channels (x has shape {x_shape}, weight {weight_shape}); use at least one"
-        )
-    window = geometry.window(op, image, kernel, stride=stride, padding=padding, dilation=dilation)
-    check_mode(op, image, window.padding, padding_mode, "padding_mode")
-    batched = len(x_shape) == rank + 2
-    batch = x_shape[0] if batched else 1
-    return _Case(batched, batch, channels, filters, image, window, groups, padding_mode)
-
-
-def check_ranks(op: str, x_shape: tuple[int, ...], weight_shape: tuple[int, ...]) -> int:
-    """Return the number of spatial axes, read off the weight, or raise where `x` can't go with it.
-
-    Args:
-        op: the operation that asks, for the message.
-        x_shape: `(N, C, *spatial)` or `(C, *spatial)`.
-        weight_shape: two axes for channels, then the kernel's.
-
-    Raises:
-        ValueError: too few axes, or counts that don't go together.
-
-    Example:
-        >>> check_ranks("conv", (3, 8, 8), (4, 3, 3, 3))
-        2
-    """
-    rank = len(weight_shape) - 2
-    if rank < 1:
-        raise ValueError(
-            f"{op}: weight has {len(weight_shape)} axes (shape {weight_shape}); use two for channels and one "
-            f"for each spatial axis, such as (out_channels, in_channels/groups, height, width)"
-        )
-    if len(x_shape) not in (rank + 1, rank + 2):
-        raise ValueError(
-            f"{op}: x has {len(x_shape)} axes (shape {x_shape}) but weight of shape {weight_shape} slides over "
-            f"{rank} spatial axes; use {rank + 2} axes, (N, C, ...), or {rank + 1} for one image, (C, ...)"
-        )
-    return rank
-
-
-def channels_message(
-    op: str, x_shape: tuple[int, ...], weight_shape: tuple[int, ...], wanted: int, rank: int
-) -> str:
-    """Return what to say where `x` has not the channels that `weight` wants.
-
-    Args:
-        op: the operation that asks.
-        x_shape: its images.
-        weight_shape: its weight.
-        wanted: the channels that `x` should have.
-        rank: the number of spatial axes.
-
-    Example:
-        >>> print(channels_message("conv", (1, 8, 9, 3), (4, 3, 2, 2), 3, 2))  # doctest: +ELLIPSIS
-        conv: x has 8 channels (shape (1, 8, 9, 3)) but weight ... channels-last: use x.transpose(0, 3, 1, 2)
-    """
-    axis = len(x_shape) - rank - 1
-    message = (
-        f"{op}: x has {x_shape[axis]} channels (shape {x_shape}) "
-        f"but weight of shape {weight_shape} wants {wanted}"
-    )
-    if x_shape[-1] == wanted:
-        order = (*range(axis), len(x_shape) - 1, *range(axis, len(x_shape) - 1))
-        return f"{message}; x looks channels-last: use x.transpose{order}"
-    return f"{message}; use x with {wanted} channels on axis {axis}, or other groups"
-
-
-def _check_gradient(op: str, dy: Array, case: _Case) -> None:
+def _check_gradient(op: str, dy: Array, case: Case) -> None:
     """Raise unless `dy` has the shape of the output."""
     if dy.shape != case.output_shape:  # the formula is written out only where somebody reads it
         sizes = f"spatial sizes {case.window.formula(case.image)}"
         checks.check_gradient(op, dy, case.output_shape, sizes)
-
-
-def _problem(which: Pass, case: _Case, dtype: np.dtype[Any], *, exact: bool, bias: bool = False) -> Problem:
-    """Return the engine's description; borders that aren't zeros are part of the image it sees."""
-    window, image = case.window, case.image
-    if case.mode != "zeros":
-        image, window = window.padded_size(image), window.without_padding()
-    return Problem(
-        which, case.batch, case.channels, case.filters, image, window, case.groups, dtype,
-        bias=bias, exact=exact, threads=settings.get_threads(), workspace_limit=settings.get_workspace_limit(),
-    )  # fmt: skip
 
 
 def _flipped(weight: Array, flip: bool) -> Array:

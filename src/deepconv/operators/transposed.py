@@ -17,9 +17,8 @@ from deepconv import geometry
 from deepconv.arrays import Array, as_array, dtypes, is_integer
 from deepconv.geometry import Padding, Pairs, Sizes
 from deepconv.operators import checks
+from deepconv.operators.cases import channels_message, check_ranks
 from deepconv.operators.convolution import (
-    channels_message,
-    check_ranks,
     conv,
     conv_bias_grad,
     conv_input_grad,
