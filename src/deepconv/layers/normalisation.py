@@ -13,6 +13,7 @@ from deepconv.layers.base import Layer, Pullback
 from deepconv.layers.initialisation import ones, zeros
 from deepconv.layers.parameter import Buffer, Parameter
 from deepconv.operators import normalisation as norm
+from deepconv.operators import normalised
 
 
 class BatchNorm(Layer):
@@ -55,18 +56,7 @@ class BatchNorm(Layer):
         self, x: Any, *, training: bool = True, rng: np.random.Generator | None = None
     ) -> tuple[Array, Pullback]:
         (x,) = self.prepare(x)
-        weight, bias, eps = self.weight.value, self.bias.value, self.eps
-        statistics, updates = self._batch(x) if training else (self._running(), {})
-        y = norm.batch_norm(x, weight, bias, **statistics, eps=eps)
-        # The batch's own statistics depend on x, and the gradient must know: there they aren't given.
-        given = {} if training else statistics
-
-        def pull(dy: Array) -> Any:
-            dx, dw, db = norm.batch_norm_gradients(dy, x, weight, **given, eps=eps)
-            return dx, {self.weight: dw, self.bias: db}
-
-        y = y.astype(np.result_type(x, weight), copy=False)  # statistics of float16 are float32
-        return y, Pullback("BatchNorm", y, pull, updates)
+        return self._train(x) if training else self._infer(x)
 
     def infer(self, *inputs: Array) -> None:
         if self.features is None:
@@ -79,22 +69,37 @@ class BatchNorm(Layer):
         _check_rank("BatchNorm", inputs[0])
         sizes.check_channels("BatchNorm", "features", self.features or 0, inputs[0], 1)
 
-    def _running(self) -> dict[str, Array]:
-        return {"mean": self.running_mean.value, "var": self.running_var.value}
+    def _infer(self, x: Array) -> tuple[Array, Pullback]:
+        """Return the output by the running statistics, and the way back, on which they are constants."""
+        weight, bias, eps = self.weight.value, self.bias.value, self.eps
+        statistics = {"mean": self.running_mean.value, "var": self.running_var.value}
+        y = norm.batch_norm(x, weight, bias, **statistics, eps=eps)
 
-    def _batch(self, x: Array) -> tuple[dict[str, Array], dict[Buffer, Array]]:
-        """Return the batch's mean and biased variance, and where the running ones would go."""
+        def pull(dy: Array) -> Any:
+            dx, dw, db = norm.batch_norm_gradients(dy, x, weight, **statistics, eps=eps)
+            return dx, {self.weight: dw, self.bias: db}
+
+        y = y.astype(np.result_type(x, weight), copy=False)  # the running statistics may be wider
+        return y, Pullback("BatchNorm", y, pull)
+
+    def _train(self, x: Array) -> tuple[Array, Pullback]:
+        """Return the output by the batch's own statistics, the way back, and where the running ones would go."""
         values = x.size // x.shape[1]
         if values < 2:
             raise ValueError(
                 f"BatchNorm: x has {values} values per channel (shape {x.shape}), and training needs two or "
                 f"more to tell their variance; use a larger batch, or training=False"
             )
-        mean, var = norm.batch_statistics(x)
-        unbiased = var * (values / (values - 1))
-        pairs = ((self.running_mean, mean), (self.running_var, unbiased))
+        weight, bias, eps = self.weight.value, self.bias.value, self.eps
+        y, mean, var = normalised.train("BatchNorm", x, weight, bias, eps)
+
+        def pull(dy: Array) -> Any:
+            dx, dw, db = normalised.train_gradients("BatchNorm", dy, x, (weight, bias, mean, var), eps)
+            return dx, {self.weight: dw, self.bias: db}
+
+        pairs = ((self.running_mean, mean), (self.running_var, var * (values / (values - 1))))
         updates = {buffer: self._moved(buffer.value, batch) for buffer, batch in pairs}
-        return {"mean": mean, "var": var}, updates
+        return y, Pullback("BatchNorm", y, pull, updates)
 
     def _moved(self, old: Array, batch: Array) -> Array:
         moved: Array = (1 - self.momentum) * old + self.momentum * batch
