@@ -51,6 +51,16 @@ RESULT_CHANNEL = 42
 JOBS = 43  # convolutions over the same planes: one, or one for each phase of an input gradient
 JOB_LIST = 44  # where in this table they stand, JOB_FIELDS each
 
+# ---- the weight as it comes: steps to the next filter of the result, channel of what is read, group ----------
+WEIGHT_FILTER = 45
+WEIGHT_CHANNEL = 46
+WEIGHT_GROUP = 47
+
+PLACES = 48  # … 50: the most places of a job on each axis
+FIELDS = 51
+
+# ---- a job's own numbers --------------------------------------------------------------------------------
+
 JOB_DEPTH = 0  # rows of the product: channels · cells
 JOB_WEIGHT = 1  # where its weights begin
 JOB_OFFSETS = 2  # where in this table its rows' offsets in the planes stand
@@ -58,6 +68,5 @@ JOB_SIZE = 3  # … 5: places on each axis
 JOB_FIRST = 6  # where in an image's channel of the result the first place is written
 JOB_STEP = 7  # … 9: from a place to the next on each axis
 JOB_ORDERED = 10  # whether places follow each other in the result
-JOB_FIELDS = 11
-
-FIELDS = 45
+JOB_CELLS = 11  # where in this table its kernel cells stand: offsets in the weight
+JOB_FIELDS = 12

@@ -1,0 +1,100 @@
+"""Direct convolution, compiled: any stride, dilation and group, one to three spatial axes.
+
+The product of the filters and of what the window sees, `kernels/direct.py`, without im2col's columns in memory.
+Sums are those of the definition, channel by channel and cell by cell, so this is the choice where
+numbers must be as exact as plain float arithmetic makes them. A NaN or an infinity arrives exactly where
+the definition puts it, padding's zeros times infinite weights included.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+from deepconv.arrays import Array
+from deepconv.engine import machine
+from deepconv.engine.algorithms.direct_plan import Layout, layout
+from deepconv.engine.kernels import threads
+from deepconv.engine.kernels.compile import library
+from deepconv.engine.kernels.memory import address, plain
+from deepconv.engine.kernels.workspace import scratch
+from deepconv.engine.problem import Problem
+
+KERNELS = library("direct")
+
+
+def refuses(problem: Problem) -> str | None:
+    """Say why this can't compute `problem`, or None."""
+    if why := machine.why_not_compiled():
+        return why
+    if problem.exact or problem.dtype.char not in "fd":
+        return f"it computes in float32 and float64, not {'exactly' if problem.exact else problem.dtype}"
+    if problem.window.rank > 3:
+        return f"there are {problem.window.rank} spatial axes, and it knows three"
+    plan = layout(problem)
+    if not isinstance(plan, Layout):
+        return f"it needs {plan:,} bytes and the workspace limit is {problem.workspace_limit:,}"
+    return None
+
+
+def _layout(problem: Problem) -> Layout:
+    """Return the layout of a problem that isn't refused."""
+    plan = layout(problem)
+    if not isinstance(plan, Layout):
+        raise ValueError(f"direct: {refuses(problem)}")
+    return plan
+
+
+def workspace(problem: Problem) -> int:
+    """Return the bytes it takes beside operands and result: the packed weight, and each thread's scratch."""
+    plan = _layout(problem)
+    return plan.weights * problem.dtype.itemsize + _threads(problem) * plan.scratch
+
+
+def cost(problem: Problem) -> float:
+    """Return the nanoseconds it takes."""
+    return _layout(problem).cost
+
+
+@lru_cache(maxsize=4096)
+def _threads(problem: Problem) -> int:
+    """Return how many threads compute."""
+    return threads.worth(problem.threads, problem.flops // 2)
+
+
+def prepare(problem: Problem, weight: Array) -> Array:
+    """Return the weight as tiles of filters, for each job, group and tile `(channels, cells, ROWS)`."""
+    plan = _layout(problem)
+    packed = np.empty(plan.weights, problem.dtype)
+    weight = plain(weight, problem.dtype)
+    if plan.units:
+        KERNELS.pack_weight[problem.dtype](address(weight), address(packed), address(plan.table))
+    return packed
+
+
+def forward(problem: Problem, x: Array, weight: Array, bias: Array | None) -> Array:
+    """Return `y` of `x (N, C, *image)` and the prepared weight."""
+    y = np.empty(problem.y_shape, problem.dtype)
+    if bias is not None:
+        bias = plain(bias, problem.dtype)
+    _run(problem, plain(x, problem.dtype), weight, bias, y)
+    return y
+
+
+def input_grad(problem: Problem, dy: Array, weight: Array) -> Array:
+    """Return `dx` of `dy (N, K, *out)` and the prepared weight."""
+    make = np.empty if _layout(problem).covers else np.zeros
+    dx = make(problem.x_shape, problem.dtype)
+    _run(problem, plain(dy, problem.dtype), weight, None, dx)
+    return dx
+
+
+def _run(problem: Problem, source: Array, weight: Array, bias: Array | None, result: Array) -> None:
+    """Compute all units, shared by threads."""
+    plan, kernel = _layout(problem), KERNELS.convolve[problem.dtype]
+    places = (address(source), address(weight), 0 if bias is None else address(bias), address(result))
+    table = address(plan.table)
+
+    def work(start: int, stop: int) -> None:
+        kernel(*places, table, scratch(plan.scratch), start, stop)
+
+    threads.share(work, plan.units, _threads(problem))
