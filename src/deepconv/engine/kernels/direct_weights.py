@@ -250,14 +250,14 @@ def bias_grad(dy, db, batch, filters, places, first, stop, zero: Number):
             line = shift(dy, (n * filters + k) * places)
             i = 0
             while i + 4 * v <= places:
-                s0 += load(line, i)
-                s1 += load(line, i + v)
-                s2 += load(line, i + 2 * v)
-                s3 += load(line, i + 3 * v)
+                s0 = s0 + load(line, i)
+                s1 = s1 + load(line, i + v)
+                s2 = s2 + load(line, i + 2 * v)
+                s3 = s3 + load(line, i + 3 * v)
                 i += 4 * v
             while i + v <= places:
-                s0 += load(line, i)
+                s0 = s0 + load(line, i)
                 i += v
             if i < places:
-                s1 += load_part(line, i, places - i)
+                s1 = s1 + load_part(line, i, places - i)
         db[k] = lanes_sum((s0 + s1) + (s2 + s3))

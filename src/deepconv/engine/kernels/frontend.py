@@ -6,13 +6,16 @@ return v + v                            x = pointer(x_address, zero) …
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numba
 import numpy as np
 from llvmlite import binding
 from numba.core import config
+from numba.core.codegen import CPUCodeLibrary, JITCodeLibrary, JITCPUCodegen
+from numba.core.compiler_lock import global_compiler_lock
 
 # No fastmath: NaN and infinity must arrive, and the order of sums is the kernel's own. No wrappers: the
 # function is called by its address, and what is left needs nothing of Numba at run time.
@@ -88,6 +91,33 @@ def assembly(function: Callable[..., Any], dtype: np.dtype[Any], triple: str, cp
     return str(target.emit_assembly(module))
 
 
+@contextmanager
+def _compiled_once(kernel: str) -> Iterator[None]:
+    """Leave LLVM's work on parts to that on the kernel they become part of.
+
+    Numba optimises each function and makes it executable, and again with all that it calls: five times what lies
+    five calls deep. The gradient of the weights took 11 s of CPU time to compile, and takes 3.
+    """
+    optimise = CPUCodeLibrary._optimize_final_module
+
+    def only_kernel(library: Any) -> None:
+        if library.name == kernel:
+            optimise(library)
+
+    replaced = (
+        (CPUCodeLibrary, "_optimize_final_module", only_kernel),
+        (JITCPUCodegen, "_add_module", lambda *_: None),
+        (JITCodeLibrary, "_finalize_specific", lambda *_: None),
+        (JITCPUCodegen, "set_env", lambda *_: None),
+    )
+    with ExitStack() as stack:
+        stack.enter_context(global_compiler_lock)  # nobody else's functions compile meanwhile
+        for owner, name, method in replaced:
+            stack.callback(setattr, owner, name, getattr(owner, name))
+            setattr(owner, name, method)
+        yield
+
+
 def _compiled(function: Callable[..., Any], dtype: np.dtype[Any]) -> tuple[Any, str]:
     """Return Numba's result for a kernel, and a letter for each argument: i for whole numbers, n for others."""
     parameters = inspect.signature(function).parameters.values()
@@ -95,5 +125,6 @@ def _compiled(function: Callable[..., Any], dtype: np.dtype[Any]) -> tuple[Any, 
     number = numba.from_dtype(dtype)
     signature = tuple(number if kind == "n" else numba.int64 for kind in kinds)
     dispatcher = numba.njit(**_FLAGS, **_UNWRAPPED)(function)
-    dispatcher.compile(signature)
+    with _compiled_once(function.__name__):
+        dispatcher.compile(signature)
     return dispatcher.overloads[signature], kinds
