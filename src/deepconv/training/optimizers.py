@@ -1,20 +1,23 @@
 """Optimizers: from gradients to new weights, in place.
 
 A small network has a dozen small parameters, and a dozen NumPy calls on each would cost more than the
-network itself. So the gradients are gathered in one flat array, every rule is written once on flat
-arrays that are allocated once, and only the last subtraction goes back to the parameters.
+network itself. So one call of a kernel changes them all (`engine/updates`), each number read once and
+written once. Where no kernel serves, the gradients are gathered in one flat array, every rule is written once
+on flat arrays that are allocated once, and only the last subtraction goes back to the parameters.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import cached_property
 from itertools import accumulate
 
 import numpy as np
 
 from deepconv.arrays import Array
+from deepconv.engine.updates import Rows, compiles
 from deepconv.layers.parameter import Parameter
 from deepconv.training.settings import number
 
@@ -87,10 +90,11 @@ class Optimizer(ABC):
             gradients = {p: p.grad for p in parameters.values() if p.grad is not None}
         if parameters and not any(p in gradients for p in parameters.values()):
             raise ValueError(f"{self._name}: no parameter has a gradient; run backward, or pass gradients")
-        flat = self._gather(parameters, gradients)
+        flat = self._lay_out(parameters, gradients)
+        flat.take(gradients, self._name)
         norm = flat.norm(self._name)
         if clip_norm is not None and norm > clip_norm:
-            flat.update *= clip_norm / norm
+            flat.shrink(clip_norm / norm)
         self._steps += 1
         self._update(flat, self.learning_rate if learning_rate is None else learning_rate)
         flat.apply()
@@ -141,7 +145,7 @@ class Optimizer(ABC):
 
     @abstractmethod
     def _update(self, flat: _Flat, learning_rate: float) -> None:
-        """Turn the gradient in `flat.update` into what shall be subtracted from the parameters."""
+        """Change the parameters by `flat.rows`, or turn `flat.update` into what shall be subtracted from them."""
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -176,21 +180,13 @@ class Optimizer(ABC):
                 f"load the state of the same model"
             )
 
-    def _gather(self, parameters: Mapping[str, Parameter], gradients: Mapping[Parameter, Array]) -> _Flat:
-        """Copy the gradients into one array, with the layout of the last step where that still fits."""
+    def _lay_out(self, parameters: Mapping[str, Parameter], gradients: Mapping[Parameter, Array]) -> _Flat:
+        """Return the layout of the parameters that have gradients: that of the last step where it still fits."""
         present = {name: p for name, p in parameters.items() if p in gradients}
         dtype = np.result_type(np.float32, *{p.value.dtype for p in present.values()})
         flat = self._flat
         if flat is None or flat.dtype != dtype or flat.parameters != present:
             flat = self._flat = _Flat(present, dtype, self.slots, self._kept)
-        for name, parameter, view in flat.pieces():
-            gradient = gradients[parameter]
-            if gradient.shape != view.shape:
-                raise ValueError(
-                    f"{self._name}: the gradient of {name!r} has shape {gradient.shape}, "
-                    f"the parameter {view.shape}"
-                )
-            view[...] = gradient
         return flat
 
     def __repr__(self) -> str:
@@ -222,16 +218,33 @@ class _Flat:
         self._bounds = [0, *accumulate(p.value.size for _, p in self._order)]
         self._decayed = [p for _, p in self._order if p.decay]
         self.decay_end = self._bounds[len(self._decayed)]
-        self.update = np.zeros(self._bounds[-1], dtype)
-        self.scratch = np.empty_like(self.update)
-        self._views = self._split(self.update)
-        self._scratch_views = self._split(self.scratch)
-        self.state = {slot: np.zeros_like(self.update) for slot in slots}
+        self.state = {slot: np.zeros(self._bounds[-1], dtype) for slot in slots}
+        self._kept = [self._split(array) for array in self.state.values()]
         self._adopt(kept)
+        self.rows: Rows | None = None
+        self.scale = 1.0
+
+    @cached_property
+    def update(self) -> Array:
+        """The gradients, and later what is subtracted; only where no kernel serves."""
+        return np.zeros(self._bounds[-1], self.dtype)
+
+    @cached_property
+    def scratch(self) -> Array:
+        """Room for what is between."""
+        return np.empty_like(self.update)
+
+    @cached_property
+    def _views(self) -> list[Array]:
+        return self._split(self.update)
+
+    @cached_property
+    def _scratch_views(self) -> list[Array]:
+        return self._split(self.scratch)
 
     def _adopt(self, kept: dict[str, dict[str, Array]]) -> None:
-        for slot, flat in self.state.items():
-            for (name, _), view in zip(self._order, self._split(flat), strict=True):
+        for slot, views in zip(self.state, self._kept, strict=True):
+            for (name, _), view in zip(self._order, views, strict=True):
                 old = kept.setdefault(name, {}).get(slot)
                 if old is not None:
                     if old.shape != view.shape:
@@ -246,22 +259,52 @@ class _Flat:
         pieces = zip(self._order, self._bounds, self._bounds[1:], strict=False)
         return [flat[start:end].reshape(p.value.shape) for (_, p), start, end in pieces]
 
-    def pieces(self) -> Iterator[tuple[str, Parameter, Array]]:
-        """Give each parameter's name, itself, and its view of `update`."""
-        return ((name, p, view) for (name, p), view in zip(self._order, self._views, strict=True))
+    def take(self, gradients: Mapping[Parameter, Array], op: str) -> None:
+        """Take the gradients, which must have their parameters' shapes: by their addresses, or copied to `update`."""
+        found = [gradients[parameter] for _, parameter in self._order]
+        for (name, parameter), gradient in zip(self._order, found, strict=True):
+            value = parameter.value
+            if gradient.shape != value.shape:
+                raise ValueError(
+                    f"{op}: the gradient of {name!r} has shape {gradient.shape}, the parameter {value.shape}"
+                )
+            if not value.flags.writeable:  # mapped from a file, or the caller's own
+                parameter.data = value.copy()
+        weights = [parameter.value for _, parameter in self._order]
+        self.scale = 1.0
+        if compiles(self.dtype, weights):
+            decays = [parameter.decay for _, parameter in self._order]
+            self.rows = Rows(self.dtype, weights, found, self._kept, decays)
+            return
+        self.rows = None
+        for view, gradient in zip(self._views, found, strict=True):
+            view[...] = gradient
 
     def norm(self, op: str) -> float:
-        """Return the length of `update`; FloatingPointError, naming a parameter, where it isn't finite."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            square = float(np.dot(self.update, self.update))
+        """Return the length of all gradients; FloatingPointError, naming a parameter, where it isn't finite."""
+        parts = [self.update] if self.rows is None else self.rows.gradients
+        if self.rows is None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                square = float(np.dot(self.update, self.update))
+        else:
+            square = self.rows.squares()
         if not math.isfinite(square):  # float32 may only have overflowed; nearly never, so it may cost
-            square = float(np.sum(np.square(self.update, dtype=np.float64)))
+            square = float(sum(np.sum(np.square(part, dtype=np.float64)) for part in parts))
         if not math.isfinite(square):
-            bad = next((name for name, _, view in self.pieces() if not np.isfinite(view).all()), "?")
+            views = self._views if self.rows is None else self.rows.gradients
+            named = zip(self._order, views, strict=True)
+            bad = next((name for (name, _), view in named if not np.isfinite(view).all()), "?")
             raise FloatingPointError(
                 f"{op}: the gradient of {bad!r} holds NaN or infinity; nothing was changed"
             )
         return math.sqrt(square)
+
+    def shrink(self, factor: float) -> None:
+        """Multiply all gradients by `factor`."""
+        if self.rows is None:
+            self.update *= factor
+        else:
+            self.scale = factor
 
     def add_decay(self, factor: float) -> None:
         """Add `factor` times the weights to `update`, for those that decay."""
@@ -272,11 +315,11 @@ class _Flat:
         self.update[: self.decay_end] += self.scratch[: self.decay_end]
 
     def apply(self) -> None:
-        """Subtract `update` from the parameters."""
-        for _, parameter, view in self.pieces():
-            if not parameter.value.flags.writeable:  # mapped from a file, or the caller's own
-                parameter.data = parameter.value.copy()
-            np.subtract(parameter.value, view, out=parameter.value, casting="same_kind")
+        """Subtract `update` from the parameters, unless the kernels have done all."""
+        if self.rows is None:
+            for (_, parameter), view in zip(self._order, self._views, strict=True):
+                np.subtract(parameter.value, view, out=parameter.value, casting="same_kind")
+        self.rows = None  # and let the gradients go
 
 
 class SGD(Optimizer):
@@ -320,6 +363,10 @@ class SGD(Optimizer):
         return ("momentum",) if self.momentum else ()
 
     def _update(self, flat: _Flat, learning_rate: float) -> None:
+        if flat.rows is not None:
+            decay, momentum = self.weight_decay, self.momentum
+            flat.rows.sgd(learning_rate, decay, momentum, flat.scale, nesterov=self.nesterov)
+            return
         flat.add_decay(self.weight_decay)
         if self.momentum:
             average = flat.state["momentum"]
@@ -375,8 +422,18 @@ class Adam(Optimizer):
         return ("first", "second")
 
     def _update(self, flat: _Flat, learning_rate: float) -> None:
+        if flat.rows is not None:
+            self._compiled(flat, flat.rows, learning_rate, self.weight_decay, 0.0)
+            return
         flat.add_decay(self.weight_decay)
         self._scale(flat, learning_rate)
+
+    def _compiled(self, flat: _Flat, rows: Rows, rate: float, decay: float, apart: float) -> None:
+        """Change the parameters by the kernel."""
+        (beta1, beta2), steps = self.betas, self._steps
+        betas = (beta1, 1 - beta1, beta2, 1 - beta2)
+        root = 1 / math.sqrt(1 - beta2**steps)
+        rows.adam(rate / (1 - beta1**steps), decay, apart, *betas, root, self.eps, flat.scale)
 
     def _scale(self, flat: _Flat, learning_rate: float) -> None:
         (beta1, beta2), update = self.betas, flat.update
@@ -424,5 +481,9 @@ class AdamW(Adam):
         super().__init__(learning_rate, betas=betas, eps=eps, weight_decay=weight_decay)
 
     def _update(self, flat: _Flat, learning_rate: float) -> None:
+        apart = learning_rate * self.weight_decay
+        if flat.rows is not None:
+            self._compiled(flat, flat.rows, learning_rate, 0.0, apart)
+            return
         self._scale(flat, learning_rate)
-        flat.add_decay(learning_rate * self.weight_decay)
+        flat.add_decay(apart)
