@@ -72,9 +72,10 @@ def import_seconds(statement: str, runs: int) -> tuple[float, bool]:
 
 
 def _output(command: Sequence[str], environment: dict[str, str]) -> str:
-    return subprocess.run(
-        command, check=True, capture_output=True, text=True, cwd=ROOT, env=environment
-    ).stdout
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command[1:])} ended with {done.returncode}: {done.stderr}")
+    return done.stdout
 
 
 def imports(runs: int) -> tuple[str, float]:
@@ -99,11 +100,10 @@ def first_calls(numba: float, runs: int) -> str:
     for case, (what, _) in CASES.items():
         with tempfile.TemporaryDirectory() as folder:
             fresh = _compiling(case, folder, numba)
-            files = [path for path in Path(folder).rglob("*") if path.is_file()]
+            sizes = [path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()]
             several = [_compiling(case, folder, numba) for _ in range(runs)]
             later = statistics.median(several)
-        size = sum(path.stat().st_size for path in files) if files else 0
-        rows.append([what, f"{fresh:.2f}", f"{later:.3f}", str(len(files)), f"{size / 1e6:.1f}"])
+        rows.append([what, f"{fresh:.2f}", f"{later:.3f}", str(len(sizes)), f"{sum(sizes) / 1e6:.1f}"])
         tell("  ".join(rows[-1]))
         if case == "one":
             goals.append(Result(f"compiling for {what}", fresh, COMPILING, most=True, unit=" s"))
