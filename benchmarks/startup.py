@@ -72,7 +72,7 @@ def import_seconds(statement: str, runs: int) -> tuple[float, bool]:
 
 
 def _output(command: Sequence[str], environment: dict[str, str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, env=environment)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command[1:])} ended with {done.returncode}: {done.stderr}")
     return done.stdout
