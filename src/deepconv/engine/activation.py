@@ -1,17 +1,39 @@
 """Activations and their gradients, safe for any finite or infinite input.
 
+Kernels compute arrays of some thousand numbers in one pass over memory; what stands here in NumPy's calls
+is for smaller ones, for other types, and for where Numba is missing. Both agree to the last digits.
+
 The functions that level off are computed on inputs clipped to where they have done so: an infinite input
 then gives the limit instead of NaN out of `0 · inf`.
 """
 
 import math
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from deepconv.arrays import Array
+from deepconv.engine import passes
 from deepconv.engine.bits import all_ones, as_bits, choose
 from deepconv.engine.erf import erf
+from deepconv.engine.kernels.compile import library
+from deepconv.engine.kernels.memory import address, plain
+from deepconv.engine.kernels.workspace import scratch
+
+KERNELS = library("activation")
+
+Function = TypeVar("Function", bound=Callable[..., Array])
+
+# So many numbers are worth a kernel's call: NumPy computes a comparison as fast, an exponential not.
+_LEAST = 1 << 10
+_LEAST_CHEAP = 1 << 14
+_LEAST_SOFTMAX = 1 << 9
+
+# Softmax along an inner axis works on blocks of columns of so many bytes in all, within the second cache.
+_BLOCK_BYTES = 1 << 15
+_LEAST_COLUMNS = 16  # of float32, a line of a cache; a whole number of vectors on every target
 
 # Here GELU and SiLU have reached 0 or x in every type: Φ(-40) and exp(-1000) are 0 in double precision.
 _LEVEL_GELU = 40
@@ -21,12 +43,37 @@ _ROOT_2_OVER_PI = math.sqrt(2 / math.pi)
 _CUBIC = 0.044715
 
 
+def _in_one_pass(name: str, least: int = _LEAST) -> Callable[[Function], Function]:
+    """Let the kernel of this name compute arrays of at least so many numbers, in place of NumPy's calls.
+
+    Args:
+        name: the kernel; it takes the arrays that the function takes, and its number if it has one.
+        least: how many numbers are worth it.
+    """
+
+    def decorate(function: Function) -> Function:
+        arrays = 2 if name.endswith("_grad") else 1
+        kernel = getattr(KERNELS, name)
+
+        @wraps(function)
+        def compute(*args: Any) -> Array:
+            if passes.suits(args[0], least):
+                return passes.pointwise(kernel, args[:arrays], *args[arrays:])
+            return function(*args)
+
+        return cast(Function, compute)
+
+    return decorate
+
+
+@_in_one_pass("relu", _LEAST_CHEAP)
 def relu(x: Array) -> Array:
     """Return `max(x, 0)`; NaN stays NaN."""
     y: Array = np.maximum(x, x.dtype.type(0))
     return y
 
 
+@_in_one_pass("relu_grad")
 def relu_input_grad(dy: Array, x: Array) -> Array:
     """Return `dy` where x is not `<= 0`, else 0: at 0 the gradient is 0, at NaN it passes, as in PyTorch."""
     mask = all_ones(np.less_equal(x, 0), dy.dtype)
@@ -37,17 +84,25 @@ def relu_input_grad(dy: Array, x: Array) -> Array:
 
 def leaky_relu(x: Array, slope: float) -> Array:
     """Return x where it is positive, `slope · x` where it is not."""
+    return _leaky_relu(x, slope) if slope else relu(x)  # -inf · 0 would be NaN
+
+
+@_in_one_pass("leaky_relu", _LEAST_CHEAP)
+def _leaky_relu(x: Array, slope: float) -> Array:
+    """Return `leaky_relu` for a slope that isn't 0."""
     if 0 <= slope <= 1:
-        y: Array = np.maximum(x, x * x.dtype.type(slope)) if slope else relu(x)
+        y: Array = np.maximum(x, x * x.dtype.type(slope))
         return y
     return choose(np.greater(x, 0), x, x * x.dtype.type(slope))
 
 
+@_in_one_pass("leaky_relu_grad")
 def leaky_relu_input_grad(dy: Array, x: Array, slope: float) -> Array:
     """Return `dy` where x is positive, `slope · dy` where it is not."""
     return choose(np.greater(x, 0), dy, dy * dy.dtype.type(slope))
 
 
+@_in_one_pass("sigmoid")
 def sigmoid(x: Array) -> Array:
     """Return `1 / (1 + exp(-x))`."""
     y: Array = np.negative(x)
@@ -57,6 +112,7 @@ def sigmoid(x: Array) -> Array:
     return np.reciprocal(y, out=y)
 
 
+@_in_one_pass("sigmoid_grad")
 def sigmoid_input_grad(dy: Array, x: Array) -> Array:
     """Return `dy · s · (1 - s)`."""
     s = sigmoid(x)
@@ -64,12 +120,14 @@ def sigmoid_input_grad(dy: Array, x: Array) -> Array:
     return dx
 
 
+@_in_one_pass("tanh")
 def tanh(x: Array) -> Array:
     """Return the hyperbolic tangent."""
     y: Array = np.tanh(x)
     return y
 
 
+@_in_one_pass("tanh_grad")
 def tanh_input_grad(dy: Array, x: Array) -> Array:
     """Return `dy · (1 - tanh(x)²)`."""
     t = np.tanh(x)
@@ -79,6 +137,7 @@ def tanh_input_grad(dy: Array, x: Array) -> Array:
     return t
 
 
+@_in_one_pass("silu")
 def silu(x: Array) -> Array:
     """Return `x · sigmoid(x)`."""
     y = sigmoid(x)
@@ -86,6 +145,7 @@ def silu(x: Array) -> Array:
     return y
 
 
+@_in_one_pass("silu_grad")
 def silu_input_grad(dy: Array, x: Array) -> Array:
     """Return `dy · s · (1 + x · (1 - s))`."""
     x = np.clip(x, -_LEVEL_SILU, _LEVEL_SILU)
@@ -98,6 +158,7 @@ def silu_input_grad(dy: Array, x: Array) -> Array:
     return slope
 
 
+@_in_one_pass("gelu")
 def gelu(x: Array) -> Array:
     """Return `x · Φ(x)`, Φ the normal distribution's."""
     y = _phi(x)
@@ -105,6 +166,7 @@ def gelu(x: Array) -> Array:
     return y
 
 
+@_in_one_pass("gelu_grad")
 def gelu_input_grad(dy: Array, x: Array) -> Array:
     """Return `dy · (Φ(x) + x · φ(x))`, φ the normal density."""
     x = np.clip(x, -_LEVEL_GELU, _LEVEL_GELU)
@@ -123,6 +185,7 @@ def _phi(x: Array) -> Array:
     return y
 
 
+@_in_one_pass("gelu_tanh")
 def gelu_tanh(x: Array) -> Array:
     """Return GELU's approximation `x · (1 + tanh(√(2/π) · (x + 0.044715 x³))) / 2`."""
     y = _bent(np.clip(x, -_LEVEL_GELU, _LEVEL_GELU))
@@ -131,6 +194,7 @@ def gelu_tanh(x: Array) -> Array:
     return y
 
 
+@_in_one_pass("gelu_tanh_grad")
 def gelu_tanh_input_grad(dy: Array, x: Array) -> Array:
     """Return the gradient of `gelu_tanh`."""
     x = np.clip(x, -_LEVEL_GELU, _LEVEL_GELU)
@@ -162,8 +226,44 @@ def _shifted(x: Array, axis: int) -> Array:
     return shifted
 
 
+def _along_axis(operands: tuple[Array, ...], axis: int, logarithm: bool) -> Array:
+    """Return softmax or, of `(dy, x)`, its gradient, by a kernel: for rows that lie in order or for blocks of columns.
+
+    Args:
+        operands: `(x,)` or `(dy, x)`.
+        axis: along which the sums are.
+        logarithm: whether it is log_softmax.
+    """
+    x = operands[-1]
+    outer, count, inner = passes.along(x, axis)
+    if 1 < inner < _LEAST_COLUMNS:
+        rows = tuple(np.moveaxis(a, axis, -1) for a in operands)
+        return np.ascontiguousarray(np.moveaxis(_along_axis(rows, -1, logarithm), -1, axis))
+    y = np.empty(x.shape, x.dtype)
+    operands = tuple(plain(a, x.dtype) for a in operands)  # kept here while their addresses are used
+    places = [*map(address, operands), address(y)]
+    kind = "_grad" if len(operands) == 2 else ""
+    if inner == 1:
+        run = getattr(KERNELS, f"softmax_rows{kind}")[x.dtype]
+        passes.shared(lambda start, stop: run(*places, start, stop, count, logarithm), outer, x.size)
+        return y
+    columns = getattr(KERNELS, f"softmax_columns{kind}")[x.dtype]
+    most = _BLOCK_BYTES // x.itemsize // count
+    step = max(_LEAST_COLUMNS, min(inner, most) // _LEAST_COLUMNS * _LEAST_COLUMNS)
+    blocks = -(-inner // step)
+    need = ((2 * count + 3) if kind else (count + 2)) * step * x.itemsize
+
+    def work(start: int, stop: int) -> None:
+        columns(*places, scratch(need), start, stop, blocks, step, count, inner, logarithm)
+
+    passes.shared(work, outer * blocks, x.size)
+    return y
+
+
 def softmax(x: Array, axis: int) -> Array:
     """Return `exp(x) / Σ exp(x)` along the axis."""
+    if passes.suits(x, _LEAST_SOFTMAX):
+        return _along_axis((x,), axis, logarithm=False)
     y = _shifted(x, axis)
     np.exp(y, out=y)
     y /= y.sum(axis=axis, keepdims=True)
@@ -172,6 +272,8 @@ def softmax(x: Array, axis: int) -> Array:
 
 def softmax_input_grad(dy: Array, x: Array, axis: int) -> Array:
     """Return `y · (dy - Σ dy · y)`."""
+    if passes.suits(x, _LEAST_SOFTMAX):
+        return _along_axis((dy, x), axis, logarithm=False)
     y = softmax(x, axis)
     weighted: Array = dy * y
     y *= weighted.sum(axis=axis, keepdims=True)
@@ -181,6 +283,8 @@ def softmax_input_grad(dy: Array, x: Array, axis: int) -> Array:
 
 def log_softmax(x: Array, axis: int) -> Array:
     """Return `x - log Σ exp(x)` along the axis."""
+    if passes.suits(x, _LEAST_SOFTMAX):
+        return _along_axis((x,), axis, logarithm=True)
     y = _shifted(x, axis)
     y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
     return y
@@ -188,6 +292,8 @@ def log_softmax(x: Array, axis: int) -> Array:
 
 def log_softmax_input_grad(dy: Array, x: Array, axis: int) -> Array:
     """Return `dy - softmax(x) · Σ dy`."""
+    if passes.suits(x, _LEAST_SOFTMAX):
+        return _along_axis((dy, x), axis, logarithm=True)
     total: Any = dy.sum(axis=axis, keepdims=True)
     dx: Array = dy - softmax(x, axis) * total
     return dx

@@ -31,6 +31,8 @@ def relu(x: Array) -> Array:
         >>> relu(np.array([-1.0, 2.0]))
         array([0., 2.])
     """
+    if checks.is_plain(x):
+        return engine.relu(x)
     (x,), result = checks.numbers("relu", as_array("relu", "x", x))
     return engine.relu(np.atleast_1d(x)).reshape(x.shape).astype(result, copy=False)
 
@@ -53,6 +55,8 @@ def relu_input_grad(dy: Array, x: Array) -> Array:
         array([0., 7.])
     """
     op = "relu_input_grad"
+    if checks.is_plain(x) and checks.is_plain(dy) and dy.dtype is x.dtype and dy.shape == x.shape:
+        return engine.relu_input_grad(dy, x)
     dy, x = _pair(op, dy, x)
     (dy, x), result = checks.numbers(op, dy, x)
     return engine.relu_input_grad(*np.atleast_1d(dy, x)).reshape(x.shape).astype(result, copy=False)
@@ -349,12 +353,16 @@ def log_softmax_input_grad(dy: Array, x: Array, axis: int = 1) -> Array:
 
 def _value(op: str, compute: Callable[[Array], Array], x: Array) -> Array:
     """Compute a function in the right type and return it in the right type."""
+    if checks.is_plain(x):
+        return compute(x)
     (x,), result = checks.floats(op, _WHY.format(op), as_array(op, "x", x))
     return compute(np.atleast_1d(x)).reshape(x.shape).astype(result, copy=False)
 
 
 def _gradient(op: str, compute: Callable[[Array, Array], Array], dy: Array, x: Array) -> Array:
     """Compute a gradient in the right type and return it in the right type."""
+    if checks.is_plain(x) and checks.is_plain(dy) and dy.dtype is x.dtype and dy.shape == x.shape:
+        return compute(dy, x)
     dy, x = _pair(op, dy, x)
     (dy, x), result = checks.floats(op, _WHY.format(op), dy, x)
     return compute(*np.atleast_1d(dy, x)).reshape(x.shape).astype(result, copy=False)

@@ -61,6 +61,19 @@ def check_gradient(op: str, dy: Array, expected: Sequence[int], why: str = "") -
         )
 
 
+_PLAIN = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def is_plain(x: Any) -> bool:
+    """Tell whether x is what needs no look and no conversion: an array of float32 or float64 with axes.
+
+    Example:
+        >>> is_plain(np.zeros(3)), is_plain([0.0]), is_plain(np.zeros(())), is_plain(np.zeros(3, np.float16))
+        (True, False, False, False)
+    """
+    return type(x) is np.ndarray and x.dtype in _PLAIN and x.ndim > 0
+
+
 def floats(op: str, why: str, *arrays: Array) -> tuple[list[Array], np.dtype[Any]]:
     """Return the arrays in the type they are computed in, and the result's; whole numbers are refused.
 

@@ -231,18 +231,19 @@ def _every(kind: Any, number: int) -> Any:
 
 
 @intrinsic
-def whole(typing: Any, a: Any) -> Any:
-    """Return the nearest whole number n, as n + 1.5·2^23 (2^52 for float64): its last bits are n's own.
+def whole(typing: Any, a: Any, factor: Any) -> Any:
+    """Return the whole number n nearest to `a · factor`, as n + 1.5·2^23 (2^52 for float64): its last bits are n's own.
 
-    `whole(a) - whole(0)` is n as a number, `power_of_two(whole(a))` is 2^n; |n| must be below 2^22 (2^51).
+    `power_of_two` of that is 2^n; |n| must be below 2^22 (2^51).
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        fraction = _FRACTION[8 * emit.align(args[0].type)]
-        number = ir.Constant(args[0].type.element, 1.5 * 2.0**fraction)
-        return builder.fadd(args[0], emit.splat(builder, number, args[0].type))
+        vector = args[0].type
+        offset = ir.Constant(vector.element, 1.5 * 2.0 ** _FRACTION[8 * emit.align(vector)])
+        factor = _constant(context, builder, vector, args[1])
+        return emit.fma(builder, args[0], factor, emit.splat(builder, offset, vector))
 
-    return a(a), generate
+    return a(a, types.float64), generate
 
 
 @intrinsic

@@ -81,7 +81,7 @@ def _number(n):
 @part
 def _reduced(x):
     """Return `(r, n)`, n as `whole` gives it, with `x = n · ln 2 + r` and r small."""
-    n = whole(x * like(x, 1 / math.log(2)))
+    n = whole(x, 1 / math.log(2))
     number = _number(n)
     r = fma(number, either_type(x, -_LN2_SINGLE[0], -_LN2_DOUBLE[0]), x)
     return fma(number, either_type(x, -_LN2_SINGLE[1], -_LN2_DOUBLE[1]), r), n
@@ -102,14 +102,11 @@ def _between(x, low, high):
 
 @part
 def exp(x):
-    """Return `exp(x)`: infinite, denormal or 0 where the type has no other."""
-    x = _between(x, either_type(x, -104.0, -746.0), either_type(x, 89.0, 710.0))
+    """Return `exp(x)`; what would be denormal is 0, what is within a factor 1.42 of the largest number infinite."""
+    # There 2^n has the bits of 0 and of infinity.
+    x = _between(x, either_type(x, -88.0, -709.0), either_type(x, 88.7, 709.8))
     r, n = _reduced(x)
-    # 2^n in two factors: one alone has no room for denormals, nor for the largest.
-    first = whole(_number(n) * like(x, 0.5))
-    second = whole(_number(n) - _number(first))
-    y = _small_expm1(r) + like(x, 1.0)
-    return y * power_of_two(first) * power_of_two(second)
+    return (_small_expm1(r) + like(x, 1.0)) * power_of_two(n)
 
 
 @part

@@ -1,0 +1,80 @@
+"""Single passes over memory: where a compiled kernel computes numbers one by one, and on how many threads."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from deepconv.arrays import Array
+from deepconv.engine import machine, settings
+from deepconv.engine.kernels import threads
+from deepconv.engine.kernels.compile import Kernel
+from deepconv.engine.kernels.memory import address, plain
+
+# Threads get whole blocks of so many numbers: a part of the first cache, and much more than its lines.
+_BLOCK = 1 << 14
+
+# A number costs about as many multiply-adds, memory counted: what decides whether a thread is woken.
+_COST = 30
+
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def suits(x: Array, least: int) -> bool:
+    """Tell whether a compiled kernel should compute x: it holds `least` numbers, of a type that kernels know.
+
+    Args:
+        x: any array.
+        least: below that NumPy's calls cost less than ours.
+
+    Example:
+        >>> suits(np.zeros(3), 1000), suits(np.zeros(3, int), 1)
+        (False, False)
+    """
+    return x.size >= least and x.dtype in _FLOATS and machine.why_not_compiled() is None
+
+
+def pointwise(kernel: Kernel, arrays: tuple[Array, ...], number: float = 0.0) -> Array:
+    """Return what a kernel makes of arrays of one shape and type, number by number.
+
+    Args:
+        kernel: takes the addresses of the arrays and of the result, a count, and a number.
+        arrays: at least one; float32 or float64.
+        number: what the kernel is told beside.
+    """
+    x = arrays[-1]
+    run, y = kernel[x.dtype], np.empty(x.shape, x.dtype)
+    arrays = tuple(plain(a, x.dtype) for a in arrays)  # kept here while their addresses are used
+    places = [*map(address, arrays), address(y)]
+    used = threads.worth(settings.get_threads(), _COST * x.size)
+    if used == 1:
+        run(*places, x.size, number)
+        return y
+
+    def work(start: int, stop: int) -> None:
+        first, end = start * _BLOCK, min(stop * _BLOCK, x.size)
+        run(*(place + first * x.itemsize for place in places), end - first, number)
+
+    threads.share(work, -(-x.size // _BLOCK), used)
+    return y
+
+
+def along(x: Array, axis: int) -> tuple[int, int, int]:
+    """Return how many numbers lie before an axis, on it, and behind it.
+
+    Example:
+        >>> along(np.zeros((2, 3, 4, 5)), 1)
+        (2, 3, 20)
+    """
+    axis %= x.ndim
+    outer = inner = 1
+    for size in x.shape[:axis]:
+        outer *= size
+    for size in x.shape[axis + 1 :]:
+        inner *= size
+    return outer, x.shape[axis], inner
+
+
+def shared(work: Callable[[int, int], Any], tasks: int, numbers: int) -> None:
+    """Call `work(start, stop)` for ranges of tasks, on as many threads as so many numbers are worth."""
+    threads.share(work, tasks, threads.worth(settings.get_threads(), _COST * numbers))
