@@ -5,12 +5,19 @@ import pytest
 from hypothesis import given, settings
 
 from deepconv import reference
+from deepconv.engine import machine
 from deepconv.engine.choice import TABLE, choose
 from deepconv.engine.problem import PASSES, Problem
 from tests.cases import CASES, geometries
 from tests.conftest import examples
 
-ALGORITHMS = [(which, algorithm.name) for which in PASSES for algorithm in TABLE[which]]
+NUMPY = ("pointwise", "depthwise_numpy", "matmul", "taps")
+ALGORITHMS = [
+    (which, algorithm.name)
+    for which in PASSES
+    for algorithm in TABLE[which]
+    if algorithm.name in NUMPY or machine.why_not_compiled() is None
+]
 
 
 def problem_of(case, which, dtype=np.float64, **more):
@@ -65,7 +72,9 @@ def check(case, which, name, dtype=np.float64, tolerance=1e-12):
 def test_named_cases(which, name, dtype):
     tolerance = 1e-12 if dtype == np.float64 else 2e-5
     served_cases = [case.name for case in CASES if check(case, which, name, dtype, tolerance)]
-    least = {"pointwise": 4, "depthwise": 4, "matmul": len(CASES), "taps": len(CASES)}[name]
+    least = {"pointwise": 4, "depthwise": 4, "depthwise_numpy": 4, "matmul": len(CASES), "taps": len(CASES)}[
+        name
+    ]
     assert len(served_cases) >= least, served_cases  # a refusal must not pass for a success
 
 
@@ -119,7 +128,7 @@ def test_no_workspace_ends_in_the_plainest():
     [
         ("forward", "pointwise", "pointwise_strided"),
         ("weight_grad", "pointwise", "pointwise_strided"),
-        ("input_grad", "depthwise", "depthwise"),
+        ("input_grad", "depthwise_numpy", "depthwise"),
         ("input_grad", "matmul", "plain"),
     ],
 )
@@ -180,7 +189,7 @@ def test_strange_memory_layouts(which, name):
     """Negative strides, Fortran order and every second pixel give what contiguous copies give."""
     from tests.cases import Case
 
-    words = {"groups": 4} if name == "depthwise" else {}
+    words = {"groups": 4} if name.startswith("depthwise") else {}
     kernel = (1, 1) if name == "pointwise" else (3, 2)
     case = Case("layout", (3, 4, 6, 5), (4, 1 if words else 4, *kernel), words)
     plan = served(case, which, name)

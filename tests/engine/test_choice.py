@@ -33,12 +33,12 @@ def test_unknown_names_are_refused_with_those_known():
 def test_a_named_algorithm_never_gives_way():
     x = np.random.default_rng(0).standard_normal((1, 3, 6, 5))
     w = np.random.default_rng(1).standard_normal((2, 3, 3, 3))
-    with pytest.raises(ValueError, match="algorithm='depthwise' is not known for forward"):
-        dc.conv(x, w, algorithm="depthwise")
+    with pytest.raises(ValueError, match="algorithm='depthwise_numpy' is not known for forward"):
+        dc.conv(x, w, algorithm="depthwise_numpy")
     with pytest.raises(
-        ValueError, match=r"'depthwise' can't compute this input_grad.*1 groups, 3 channels and 2"
+        ValueError, match=r"'depthwise_numpy' can't compute this input_grad.*1 groups, 3 channels and 2"
     ):
-        dc.conv_input_grad(np.zeros((1, 2, 4, 3)), w, x.shape, algorithm="depthwise")
+        dc.conv_input_grad(np.zeros((1, 2, 4, 3)), w, x.shape, algorithm="depthwise_numpy")
     with pytest.raises(ValueError, match="'pointwise'"):
         dc.conv_weight_grad(np.zeros((1, 2, 4, 3)), x, w.shape, algorithm="pointwise")
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from deepconv.arrays import Array
 from deepconv.engine import verbose
-from deepconv.engine.algorithms import depthwise, matmul, pointwise, taps
+from deepconv.engine.algorithms import depthwise, depthwise_numpy, matmul, pointwise, taps
 from deepconv.engine.problem import PASSES, Pass, Problem
 
 
@@ -57,9 +57,9 @@ def _in_order(*files: ModuleType) -> tuple[Algorithm, ...]:
 _VERBOSE = verbose.asked()
 
 TABLE: dict[Pass, tuple[Algorithm, ...]] = {
-    "forward": _in_order(pointwise, matmul, taps),
-    "input_grad": _in_order(pointwise, depthwise, matmul, taps),
-    "weight_grad": _in_order(pointwise, matmul, taps),
+    "forward": _in_order(pointwise, depthwise, matmul, taps),
+    "input_grad": _in_order(pointwise, depthwise, depthwise_numpy, matmul, taps),
+    "weight_grad": _in_order(pointwise, depthwise, matmul, taps),
 }
 """For each pass its algorithms. Of those that don't refuse the cheapest is taken, of equals the first."""
 
