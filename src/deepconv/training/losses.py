@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepconv.arrays import Array, as_array, dtypes
+from deepconv.engine import losses as engine
 from deepconv.training.settings import number
 
 __all__ = ["BinaryCrossEntropy", "CrossEntropy", "Huber", "Loss", "MeanSquared"]
@@ -30,7 +31,7 @@ class Loss(ABC):
 
     def __call__(self, prediction: Any, target: Any, *, weight: Any = None) -> float:
         """Return the loss alone; see `apply`."""
-        return self.apply(prediction, target, weight=weight)[0]
+        return self._evaluate(prediction, target, weight, slope=False)[0]
 
     def apply(self, prediction: Any, target: Any, *, weight: Any = None) -> tuple[float, Array]:
         """Compare a prediction with its target.
@@ -54,6 +55,13 @@ class Loss(ABC):
             (2.5, array([[1.],
                    [2.]]))
         """
+        value, slope = self._evaluate(prediction, target, weight, slope=True)
+        return value, np.asarray(slope)
+
+    def _evaluate(
+        self, prediction: Any, target: Any, weight: Any, *, slope: bool
+    ) -> tuple[float, Array | None]:
+        """Return the loss and, if wanted, its gradient, from arguments that are checked here."""
         prediction = as_array(self._name, "prediction", prediction)
         target = as_array(self._name, "target", target)
         if prediction.dtype.kind != "f":
@@ -62,14 +70,23 @@ class Loss(ABC):
             raise ValueError(f"{self._name}: prediction has shape (); give a batch (N, …)")
         compute, result = dtypes(self._name, prediction)
         self.check_target(prediction.shape, target)
-        terms, slope = self._terms(prediction.astype(compute, copy=False), target)
+        value, found = self._average(prediction.astype(compute, copy=False), target, weight, slope=slope)
+        return value, None if found is None else found.astype(result, copy=False)
+
+    def _average(
+        self, prediction: Array, target: Array, weight: Any, *, slope: bool
+    ) -> tuple[float, Array | None]:
+        """Return the average of the terms, and of their slopes where they are wanted or cost nothing."""
+        terms, slopes = self._terms(prediction, target)
         share: Any = 1 / max(terms.size, 1)
         if weight is not None:
             share = self._shares(weight, prediction.shape[0], terms)
         value = float(np.sum(terms * share, dtype=np.float64))
+        if not slope:
+            return value, None
         if isinstance(share, np.ndarray):  # terms may lack the class axis that the slope has
-            share = share.reshape(share.shape + (1,) * (slope.ndim - share.ndim))
-        return value, (slope * share).astype(result, copy=False)
+            share = share.reshape(share.shape + (1,) * (slopes.ndim - share.ndim))
+        return value, slopes * share
 
     def accuracy(self, prediction: Any, target: Any) -> float | None:
         """Return the fraction predicted right, or None where a loss knows no right and wrong."""
@@ -179,6 +196,21 @@ class CrossEntropy(Loss):
                 f"CrossEntropy: label {wrong} is not one of the prediction's {shape[1]} classes "
                 f"0 … {shape[1] - 1} (prediction {shape}); renumber the labels or give the model more outputs"
             )
+
+    def _average(
+        self, prediction: Array, target: Array, weight: Any, *, slope: bool
+    ) -> tuple[float, Array | None]:
+        if target.ndim == prediction.ndim or not engine.compiles(prediction):
+            return super()._average(prediction, target, weight, slope=slope)
+        samples = prediction.shape[0]
+        share: Any = 1 / target.size
+        if weight is not None:
+            share = self._shares(weight, samples, np.empty(target.shape, prediction.dtype)).reshape(samples)
+        terms, found = engine.cross_entropy(prediction, target, self.label_smoothing, share, slope=slope)
+        if weight is not None:
+            terms = terms.reshape(samples, -1) * share[:, None]
+            return float(np.sum(terms, dtype=np.float64)), found
+        return float(np.sum(terms, dtype=np.float64)) * share, found
 
     def _terms(self, prediction: Array, target: Array) -> tuple[Array, Array]:
         prediction = np.ascontiguousarray(prediction)  # so that _hard's reshape of the slope is a view
