@@ -61,7 +61,7 @@ def cross_entropy(
             room = scratch(count * dtype.itemsize)
             KERNELS.cross_entropy_rows[dtype](*places, room, start, stop, count, *numbers)
         else:
-            room = scratch((count + 3) * step * dtype.itemsize)
+            room = scratch((count + 5) * step * dtype.itemsize)
             KERNELS.cross_entropy_columns[dtype](*places, room, start, stop, step, count, inner, *numbers)
 
     threads.share(work, n, threads.worth(get_threads(), _WORK * scores.size))

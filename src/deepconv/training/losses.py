@@ -190,7 +190,7 @@ class CrossEntropy(Loss):
             )
         elif target.dtype.kind not in "biu":
             raise TypeError(f"CrossEntropy: class numbers have dtype {target.dtype}; use astype(int)")
-        elif target.size and not 0 <= int(target.min()) <= int(target.max()) < shape[1]:
+        elif _beyond(target, shape[1]):
             wrong = target.min() if target.min() < 0 else target.max()
             raise ValueError(
                 f"CrossEntropy: label {wrong} is not one of the prediction's {shape[1]} classes "
@@ -209,8 +209,8 @@ class CrossEntropy(Loss):
         terms, found = engine.cross_entropy(prediction, target, self.label_smoothing, share, slope=slope)
         if weight is not None:
             terms = terms.reshape(samples, -1) * share[:, None]
-            return float(np.sum(terms, dtype=np.float64)), found
-        return float(np.sum(terms, dtype=np.float64)) * share, found
+            return float(terms.sum(dtype=np.float64)), found
+        return float(terms.sum(dtype=np.float64)) * share, found
 
     def _terms(self, prediction: Array, target: Array) -> tuple[Array, Array]:
         prediction = np.ascontiguousarray(prediction)  # so that _hard's reshape of the slope is a view
@@ -323,6 +323,13 @@ class Huber(Loss):
         error = prediction - target.astype(prediction.dtype, copy=False)
         slope = np.clip(error, -self.delta, self.delta)
         return slope * (error - slope / 2), slope
+
+
+def _beyond(labels: Array, classes: int) -> bool:
+    """Tell whether a label isn't from 0 to below `classes`; read without its sign, a negative one is huge."""
+    if labels.dtype.kind == "i":
+        labels = labels.view(labels.dtype.str.replace("i", "u"))
+    return bool(labels.size and labels.max() >= classes)
 
 
 def _check_probabilities(target: Array) -> None:

@@ -2,9 +2,9 @@
 
 import math
 
-from deepconv.engine.kernels.activation import _column_exp, _row_exp, _row_max
+from deepconv.engine.kernels.activation import _row_exp, _row_max
 from deepconv.engine.kernels.frontend import Number, kernel, part
-from deepconv.engine.kernels.lanewise import lanes_max, like
+from deepconv.engine.kernels.lanewise import lanes_max, like, maximum
 from deepconv.engine.kernels.simd import (
     as_number,
     fma,
@@ -19,7 +19,7 @@ from deepconv.engine.kernels.simd import (
     store,
     store_part,
 )
-from deepconv.engine.kernels.transcendental import log
+from deepconv.engine.kernels.transcendental import exp, log
 
 
 @part
@@ -64,6 +64,7 @@ def cross_entropy_rows(
         terms[n] = _term(lanes_max(log(total)), x[at + label] - highest, mean, smoothing)
         if dx_at:
             own = shares[n] if shares_at else share
+            row[label] -= (1 - smoothing) * lanes_max(total)
             scale, less = splat(own) / total, splat(-own * smoothing / as_number(count, zero))
             for i in range(0, count - width + 1, width):
                 store(dx, at + i, fma(load(row, i), scale, less))
@@ -71,7 +72,40 @@ def cross_entropy_rows(
             if rest:
                 i = count - rest
                 store_part(dx, at + i, fma(load_part(row, i, rest), scale, less), rest)
-            dx[at + label] -= own * (1 - smoothing)
+
+
+@part
+def _copy_columns(x, at, inner, step, count, e, top):
+    """Copy `step` columns from `x[at]` on to `e`, and write the greatest of each to `top`."""
+    width = lanes(x[0])
+    for j in range(0, step, width):
+        store(top, j, load(x, at + j))
+    for k in range(count):
+        for j in range(0, step, width):
+            v = load(x, at + k * inner + j)
+            store(e, k * step + j, v)
+            store(top, j, maximum(load(top, j), v))
+
+
+@part
+def _add_columns(labels, step, count, e, block, smoothing):
+    """Make `e` exponentials, and write behind the greatest scores the labels' own, the means, logarithm and sum."""
+    width = lanes(e[0])
+    for j in range(step):
+        block[step + j] = e[labels[j] * step + j] - block[j]
+    for j in range(0, step, width):
+        top = load(block, j)
+        mean, total = like(top, 0.0), like(top, 0.0)
+        for k in range(j, j + count * step, step):
+            v = load(e, k) - top
+            if smoothing > 0:
+                mean = mean + v
+            v = exp(v)
+            store(e, k, v)
+            total = total + v
+        store(block, 2 * step + j, mean / splat(as_number(count, e[0])))
+        store(block, 3 * step + j, log(total))
+        store(block, 4 * step + j, total)
 
 
 @kernel
@@ -82,32 +116,28 @@ def cross_entropy_columns(
     """Do the same for scores `(outer, count, inner)`, the classes in the middle, of the images from `start` to `stop`.
 
     They are taken `step` columns at once, whole vectors; the last ones of an image overlap those before, and are
-    done twice. Scratch holds `(count + 3) · step` numbers.
+    done twice. Scratch holds `(count + 5) · step` numbers. Lines a power of two apart would drive each other out of
+    the caches: each line of x is read once, and each of dx written once.
     """
     x, terms, dx = pointer(x_at, zero), pointer(terms_at, zero), pointer(dx_at, zero)
-    labels, shares, top = pointer(labels_at, 0), pointer(shares_at, zero), pointer(scratch, zero)
-    logs, means, e = shift(top, step), shift(top, 2 * step), shift(top, 3 * step)
-    width, classes = lanes(zero), as_number(count, zero)
+    labels, shares, e = pointer(labels_at, 0), pointer(shares_at, zero), pointer(scratch, zero)
+    width, block = lanes(zero), shift(e, count * step)
     for n in range(start, stop):
         own = shares[n] if shares_at else share
-        for block in range(0, inner, step):
-            first = min(block, inner - step)
-            at = n * count * inner + first
-            _column_exp(x, at, inner, step, count, e, top)
-            for j in range(0, step, width):
-                total, mean, highest = load(e, j), load(x, at + j) - load(top, j), load(top, j)
-                for k in range(1, count):
-                    total = total + load(e, k * step + j)
-                    if smoothing > 0:
-                        mean = mean + (load(x, at + k * inner + j) - highest)
-                store(logs, j, log(total))
-                store(means, j, mean / splat(classes))
-                if dx_at:
-                    factor, less = splat(own) / total, splat(-own * smoothing / classes)
-                    for k in range(count):
-                        store(dx, at + k * inner + j, fma(load(e, k * step + j), factor, less))
+        for column in range(0, inner, step):
+            first = min(column, inner - step)
+            at, place = n * count * inner + first, n * inner + first
+            _copy_columns(x, at, inner, step, count, e, block)
+            _add_columns(shift(labels, place), step, count, e, block, smoothing)
             for j in range(step):
-                place = at + labels[n * inner + first + j] * inner + j
-                terms[n * inner + first + j] = _term(logs[j], x[place] - top[j], means[j], smoothing)
-                if dx_at:
-                    dx[place] -= own * (1 - smoothing)
+                terms[place + j] = _term(block[3 * step + j], block[step + j], block[2 * step + j], smoothing)
+            if dx_at:
+                less = splat(-own * smoothing / as_number(count, zero))
+                for j in range(step):
+                    total = block[4 * step + j]
+                    e[labels[place + j] * step + j] -= (1 - smoothing) * total
+                    block[4 * step + j] = own / total
+                for k in range(count):
+                    for j in range(0, step, width):
+                        v = fma(load(e, k * step + j), load(block, 4 * step + j), less)
+                        store(dx, at + k * inner + j, v)
