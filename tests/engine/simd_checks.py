@@ -23,6 +23,7 @@ from deepconv.engine.kernels.simd import (
     VECTORS,
     Vector,
     add_rows,
+    add_tiles,
     fma,
     lanes,
     lanes_sum,
@@ -106,7 +107,7 @@ def tiles(a, b, table, out, depth, step, row_step, zero: Number):
     out = shift(out, ROWS * row_step)
     tile = outer(tile, a, offsets(pointer(table, 0), ROWS), b)
     store_tile(out, row_step, tile)
-    store_tile(shift(out, ROWS * row_step), row_step, relu_tile(add_rows(tile, a)))
+    store_tile(shift(out, ROWS * row_step), row_step, relu_tile(add_rows(add_tiles(tile, tile), a)))
 
 
 @cache
@@ -228,7 +229,7 @@ def check_tiles(dtype):
     rows = np.array([a[r * step : r * step + depth] for r in range(ROWS)])
     first = rows @ b
     second = first + np.outer(a[table], b[0])
-    third = np.maximum(second + a[:ROWS, None], 0)
+    third = np.maximum(2 * second + a[:ROWS, None], 0)
     np.testing.assert_array_equal(out[:, :, :n], [first, second, third])
     assert (out[:, :, n:] == 77).all()
 

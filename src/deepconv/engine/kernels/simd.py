@@ -97,6 +97,21 @@ def as_number(typing: Any, value: Any, zero: Any) -> Any:
     return zero(value, zero), generate
 
 
+@intrinsic
+def prefetch(typing: Any, p: Any, index: Any) -> Any:
+    """Ask for the line of memory at `p[index]` to be in the second cache soon; any address is allowed."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = emit.at(builder, *args)
+        kinds = [place.type, _I32, _I32, _I32]
+        name = "llvm.prefetch.p0"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), kinds), name)
+        builder.call(function, [place, *(ir.Constant(_I32, n) for n in (0, 2, 1))])  # to read, kept, data
+        return context.get_dummy_value()
+
+    return types.void(p, types.int64), generate
+
+
 # ---- one vector -----------------------------------------------------------------------------------------
 
 
@@ -448,3 +463,18 @@ def relu_tile(typing: Any, tile: Any) -> Any:
         return tile
 
     return tile(tile), generate
+
+
+@intrinsic
+def add_tiles(typing: Any, tile: Any, other: Any) -> Any:
+    """Return the sum of two tiles of one shape."""
+    rows, vectors = _shape(tile)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        tile, other = args
+        for place in ([r, v] for r in range(rows) for v in range(vectors)):
+            total = builder.fadd(builder.extract_value(tile, place), builder.extract_value(other, place))
+            tile = builder.insert_value(tile, total, place)
+        return tile
+
+    return tile(tile, tile), generate
