@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from deepconv.arrays import Array
-from deepconv.engine import pooling
+from deepconv.engine import planes, pooling
 
 
 def _flat(x: Array) -> Array:
@@ -20,11 +20,14 @@ def _kept(y: Array, rank: int) -> Array:
 
 def mean(x: Array) -> Array:
     """Return the mean of every channel of `x (N, C, *spatial)`."""
-    return _kept(_flat(x).mean(axis=2), x.ndim - 2)
+    means = planes.means(x, x.shape[0] * x.shape[1])
+    return _kept(_flat(x).mean(axis=2) if means is None else means.reshape(x.shape[:2]), x.ndim - 2)
 
 
 def mean_input_grad(dy: Array, shape: Sequence[int]) -> Array:
     """Return the gradient of `mean` for images of this shape."""
+    if (dx := planes.means_grad(dy, shape)) is not None:
+        return dx
     share = dy / dy.dtype.type(np.prod(shape[2:]))
     return np.broadcast_to(share, shape).copy()
 

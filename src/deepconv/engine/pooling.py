@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from deepconv.arrays import Array
+from deepconv.engine import planes
 from deepconv.engine.windowed import Axis, Move, fold, fold_stage, moves_of, spread, stages
 from deepconv.geometry import Window
 
@@ -32,7 +34,14 @@ def max_pool(x: Array, axes: Sequence[Axis]) -> Array:
     Returns:
         `(N, C, *out)`; a window without a pixel gives -inf (the least int64).
     """
+    if (case := planes.plan(x, axes)) is not None:
+        return planes.largest(x, case, _shape(x, axes, "out"))
     return fold(np.maximum, x, axes, _lowest(x.dtype))
+
+
+def _shape(x: Array, axes: Sequence[Axis], name: str) -> tuple[int, ...]:
+    """Return x's shape with spatial axes of their `out`, or their `size`."""
+    return (*x.shape[: x.ndim - len(axes)], *(getattr(axis, name) for axis in axes))
 
 
 def _first_largest(x: Array, y: Array, moves: Sequence[Move]) -> Array:
@@ -107,11 +116,11 @@ def _search(axes: Sequence[Axis]) -> Callable[[Array], Array]:
 
 def _blocks(x: Array, rank: int) -> Iterator[tuple[slice, Array]]:
     """Yield the planes of `x` a few at a time, as `(P, *spatial)`, with where they are."""
-    planes = x.reshape(-1, *x.shape[x.ndim - rank :])
-    step = max(1, _BLOCK_PIXELS // max(1, math.prod(planes.shape[1:])))
-    for start in range(0, len(planes), step):
+    flat = x.reshape(-1, *x.shape[x.ndim - rank :])
+    step = max(1, _BLOCK_PIXELS // max(1, math.prod(flat.shape[1:])))
+    for start in range(0, len(flat), step):
         part = slice(start, start + step)
-        yield part, planes[part]
+        yield part, flat[part]
 
 
 def max_pool_indices(x: Array, axes: Sequence[Axis]) -> Array:
@@ -127,8 +136,8 @@ def max_pool_indices(x: Array, axes: Sequence[Axis]) -> Array:
     output = [axis.out for axis in axes]
     indices = np.empty((math.prod(x.shape[: -len(axes)]), math.prod(output)), np.int64)
     search = _search(axes)
-    for part, planes in _blocks(x, len(axes)):
-        indices[part] = np.maximum(search(planes), -1)
+    for part, block in _blocks(x, len(axes)):
+        indices[part] = np.maximum(search(block), -1)
     return indices.reshape(*x.shape[: -len(axes)], *output)
 
 
@@ -140,14 +149,16 @@ def max_pool_input_grad(dy: Array, x: Array, axes: Sequence[Axis]) -> Array:
         x: `(N, C, *spatial)`, of the same type.
         axes: one for each spatial axis.
     """
+    if (case := planes.plan(x, axes, by_pixels=True)) is not None:
+        return planes.largest_grad(dy, x, case)
     pixels, outputs = (math.prod(getattr(axis, name) for axis in axes) for name in ("size", "out"))
     dx, gradients = np.zeros((x.size // pixels, pixels), dy.dtype), dy.reshape(dy.size // outputs, outputs)
     search, disjoint = _search(axes), all(axis.disjoint for axis in axes)
-    for part, planes in _blocks(x, len(axes)):
-        places = search(planes)
+    for part, block in _blocks(x, len(axes)):
+        places = search(block)
         empty = bool(places.min(initial=0) < 0)  # some window has no pixel to give its gradient to
         kept = places.reshape(-1) >= 0 if empty else slice(None)
-        places += np.arange(len(planes))[:, None] * pixels
+        places += np.arange(len(block))[:, None] * pixels
         where, gradient = places.reshape(-1)[kept], gradients[part].reshape(-1)[kept]
         if disjoint:
             dx[part].reshape(-1)[where] = gradient
@@ -156,8 +167,9 @@ def max_pool_input_grad(dy: Array, x: Array, axes: Sequence[Axis]) -> Array:
     return dx.reshape(x.shape)
 
 
+@lru_cache(maxsize=256)
 def window_counts(
-    axes: Sequence[Axis], window: Window | None = None, image: Sequence[int] = ()
+    axes: tuple[Axis, ...], window: Window | None = None, image: tuple[int, ...] = ()
 ) -> Array | int:
     """Return by what each window's sum is divided for its mean: the pixels it holds, at least 1.
 
@@ -168,7 +180,8 @@ def window_counts(
         image: the image's spatial sizes, needed with `window`.
 
     Returns:
-        An array of the output's spatial shape, or one number where all are equal.
+        An array of the output's spatial shape, which is remembered and can't be written to, or one number where
+        all are equal.
     """
     counts = [axis.counts() for axis in axes]
     if window is not None:
@@ -182,6 +195,7 @@ def window_counts(
         total = np.multiply.outer(total, np.maximum(count, 1))
     if total.size and (total == total.flat[0]).all():
         return int(total.flat[0])
+    total.flags.writeable = False
     return total
 
 
@@ -193,6 +207,8 @@ def avg_pool(x: Array, axes: Sequence[Axis], divisor: Array | float) -> Array:
         axes: one for each spatial axis.
         divisor: a number, or one for each window.
     """
+    if (case := planes.plan(x, axes)) is not None:
+        return planes.sums(x, case, _shape(x, axes, "out"), divisor, before=False)
     y = fold(np.add, x, axes, 0)
     y /= np.asarray(divisor, y.dtype)
     return y
@@ -200,6 +216,8 @@ def avg_pool(x: Array, axes: Sequence[Axis], divisor: Array | float) -> Array:
 
 def avg_pool_input_grad(dy: Array, axes: Sequence[Axis], divisor: Array | float) -> Array:
     """Return the gradient of `avg_pool`: each pixel gets its share of every window it is in."""
+    if (case := planes.plan(dy, axes, turned=True)) is not None:
+        return planes.sums(dy, case, _shape(dy, axes, "size"), divisor, before=True)
     return spread(dy / np.asarray(divisor, dy.dtype), axes)
 
 

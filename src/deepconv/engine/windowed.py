@@ -24,9 +24,9 @@ Move = tuple[tuple[Any, ...], tuple[Any, ...]]
 _TOGETHER = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Axis:
-    """How the windows lie on one spatial axis.
+    """How the windows lie on one spatial axis; told from another by identity, as what is remembered of it.
 
     Attributes:
         size: pixels of the image.

@@ -1,11 +1,12 @@
 """Adaptive pooling: windows laid out so that the output has the size asked for, with gradients."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from deepconv.arrays import Array, as_array
 from deepconv.engine import global_pooling
 from deepconv.engine import pooling as engine
-from deepconv.engine.windowed import adaptive_axes
+from deepconv.engine.windowed import Axis, adaptive_axes
 from deepconv.geometry import per_axis
 from deepconv.operators import checks
 from deepconv.operators.pooled import Pooling, spatial_rank
@@ -158,7 +159,13 @@ def _adaptive(op: str, shape: Sequence[int], output_size: OutputSize) -> Pooling
     output = per_axis(op, "output_size", sizes, rank)  # type: ignore[arg-type]
     if 0 in image:
         raise ValueError(f"{op}: x has shape {tuple(shape)}, images without pixels; use sizes of at least 1")
-    return Pooling(tuple(shape), None, adaptive_axes(image, output))
+    return Pooling(tuple(shape), None, _axes(image, output))
+
+
+@lru_cache(maxsize=256)
+def _axes(image: tuple[int, ...], output: tuple[int, ...]) -> tuple[Axis, ...]:
+    """Return the axes, the same objects for the same sizes."""
+    return adaptive_axes(image, output)
 
 
 def _is_global(case: Pooling) -> bool:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -127,10 +129,45 @@ def pooling(
         >>> pooling("max_pool", (3, 7, 8), (2, 2), None, 0, 1, True).output_shape
         (3, 4, 4)
     """
+    words = (kernel_size, stride, padding, dilation, ceil_mode)
+    if all(map(_is_simple, words)):
+        # What was checked before is not thought about twice: that costs as much as pooling a small batch.
+        return _checked(op, tuple(shape), words, _kinds(words))
+    return _check(op, tuple(shape), *words)
+
+
+def _kinds(value: Any) -> Any:
+    """Return the types of what a tuple holds: True equals 1, and only one of them is a stride."""
+    return tuple(map(_kinds, value)) if type(value) is tuple else type(value)
+
+
+def _is_simple(value: Any) -> bool:
+    """Tell whether an argument can be remembered: Python's own numbers and words, or tuples of them."""
+    if type(value) is tuple:
+        return all(map(_is_simple, value))
+    return value is None or type(value) in (int, str, bool)
+
+
+@lru_cache(maxsize=256)
+def _checked(op: str, shape: tuple[int, ...], words: tuple[Any, ...], kinds: Any) -> Pooling:
+    """Return the pooling of simple arguments, the same object for the same ones."""
+    return _check(op, shape, *words)
+
+
+def _check(
+    op: str,
+    shape: tuple[int, ...],
+    kernel_size: Sizes,
+    stride: Sizes | None,
+    padding: Padding,
+    dilation: Sizes,
+    ceil_mode: bool,
+) -> Pooling:
+    """Return the pooling that these arguments describe, or raise."""
     if not isinstance(ceil_mode, bool | np.bool_):
         raise TypeError(f"{op}: ceil_mode={ceil_mode!r} is not True or False")
     rank = spatial_rank(op, "kernel_size", kernel_size, shape)
-    image = tuple(shape)[-rank:]
+    image = shape[-rank:]
     window = geometry.window(
         op,
         image,
@@ -141,7 +178,7 @@ def pooling(
         ceil_mode=bool(ceil_mode),
     )
     _check_padding(op, padding, window)
-    return Pooling(tuple(shape), window, window_axes(window, image))
+    return Pooling(shape, window, window_axes(window, image))
 
 
 def _check_padding(op: str, given: Padding, window: Window) -> None:
