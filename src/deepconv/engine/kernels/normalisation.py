@@ -133,10 +133,10 @@ def _write(x, y, at, count, mean, scale, shift, low, high):
 
 @kernel
 def normalise(
-    x_at, y_at, weight_at, bias_at, mean_at, var_at, given, start, stop,
-    pieces, piece_step, set_step, length, runs, cycle,
+    x_at: int, y_at: int, weight_at: int, bias_at: int, mean_at: int, var_at: int, given: int, start: int, stop: int,
+    pieces: int, piece_step: int, set_step: int, length: int, runs: int, cycle: int,
     eps: Number, low: Number, high: Number, zero: Number,
-):  # fmt: skip
+) -> None:  # fmt: skip
     """Write mean and biased variance of the sets from `start` to `stop`, and `y`, where `y_at` isn't 0.
 
     `y = clip((x - mean) / sqrt(var + eps) · weight + bias, low, high)`; weight and bias may be missing (0), NaN
@@ -243,10 +243,11 @@ def _channel(s, r, runs, cycle, weight, weighted, bias, biased, mean, inverse, l
 
 @kernel
 def gradients(
-    dy_at, x_at, dx_at, weight_at, bias_at, mean_at, var_at, dw_at, db_at, given, start, stop,
-    pieces, piece_step, set_step, length, runs, cycle,
+    dy_at: int, x_at: int, dx_at: int, weight_at: int, bias_at: int, mean_at: int, var_at: int,
+    dw_at: int, db_at: int, given: int, start: int, stop: int,
+    pieces: int, piece_step: int, set_step: int, length: int, runs: int, cycle: int,
     eps: Number, low: Number, high: Number, zero: Number,
-):  # fmt: skip
+) -> None:  # fmt: skip
     """Write the gradients of `normalise` for the sets from `start` to `stop`: `dx`, and for each run `dw` and `db`.
 
     With `s = sqrt(var + eps)`, `h = (x - mean) / s` and `g = weight · dy` (where the output was clipped, 0) each set of

@@ -41,7 +41,7 @@ def _put(p, i, size, value):
 
 
 @kernel
-def squares(table_at, rows, total_at, zero: Number):
+def squares(table_at: int, rows: int, total_at: int, zero: Number) -> None:
     """Write the sum of the squares of all gradients to `total`, a float64."""
     table, total = pointer(table_at, 0), pointer(total_at, 0.0)
     width, sum_ = lanes(zero), 0.0
@@ -63,7 +63,16 @@ def squares(table_at, rows, total_at, zero: Number):
 
 
 @kernel
-def sgd(table_at, rows, nesterov, rate: Number, decay: Number, momentum: Number, scale: Number, zero: Number):
+def sgd(
+    table_at: int,
+    rows: int,
+    nesterov: int,
+    rate: Number,
+    decay: Number,
+    momentum: Number,
+    scale: Number,
+    zero: Number,
+) -> None:
     """`g ← scale·g + decay·w`, `b ← momentum·b + g`, `w ← w - rate·b`; Nesterov `w ← w - rate·(g + momentum·b)`."""
     table, width = pointer(table_at, 0), lanes(zero)
     for row in range(rows):
@@ -87,9 +96,9 @@ def sgd(table_at, rows, nesterov, rate: Number, decay: Number, momentum: Number,
 
 @kernel
 def adam(
-    table_at, rows, rate: Number, decay: Number, apart: Number, beta1: Number, rest1: Number,
+    table_at: int, rows: int, rate: Number, decay: Number, apart: Number, beta1: Number, rest1: Number,
     beta2: Number, rest2: Number, root: Number, eps: Number, scale: Number, zero: Number,
-):  # fmt: skip
+) -> None:  # fmt: skip
     """`m ← β₁·m + rest₁·g`, `v ← β₂·v + rest₂·g²`, `w ← w - apart·w - rate·m / (root·√v + eps)`.
 
     With `g ← scale·g + decay·w`; each rest is `1 - β`, which float32 would lose digits of.
