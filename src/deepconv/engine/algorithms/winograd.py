@@ -1,0 +1,176 @@
+"""Winograd's convolution of 3×3 kernels: 36 products for 4×4 outputs, where the definition has 144.
+
+F(4×4, 3×3) with the points 0, ±5/8, ±3/2 and infinity. The input gradient is the convolution with the filters
+turned by half a turn, filters and channels exchanged, and padding `d·(R-1) - p`. Larger kernels are sums of 3×3.
+
+The sums are others than the definition's, with an error of 1.3 to 3 times that of the plain sum (root mean square, on
+unit-normal data). A NaN or an infinity in the input makes NaN of all outputs of the tiles whose patch contains it: of
+outputs as far as 3·d pixels beyond those that the definition would reach. One in the weight reaches all outputs of
+its filter.
+
+F(2×2, 3×3) wastes less of tiles that stand out over a small image, and has 16/36 of the filters at points; it took
+1.4 times the time of F(4×4, 3×3) at 512 channels of 7×7 pixels, 1.2 times at 256 of 14×14.
+"""
+
+import math
+from collections.abc import Callable
+from threading import get_ident
+
+import numpy as np
+
+from deepconv.arrays import Array
+from deepconv.engine import machine
+from deepconv.engine.algorithms.winograd_blocks import POINTS, Cut, bytes_of, cut
+from deepconv.engine.kernels import threads
+from deepconv.engine.kernels.compile import library
+from deepconv.engine.kernels.memory import address, plain
+from deepconv.engine.kernels.workspace import scratch
+from deepconv.engine.problem import Problem
+from deepconv.engine.rates import rates, width
+
+KERNELS = library("winograd")
+# What transforms cost, as multiplications and additions of a register tile that take as long: of a tile's channel to
+# points, of a tile's filter back to pixels, of a kernel to points. Measured on Zen 3.
+_TO_POINTS, _FROM_POINTS, _FILTER = 500, 400, 800
+
+
+def refuses(problem: Problem) -> str | None:
+    """Say why this can't compute `problem`, or None: it serves stride 1 over two axes, without groups."""
+    if (why := machine.why_not_compiled()) is not None:
+        return why
+    if problem.dtype not in (np.float32, np.float64):
+        return f"it computes in float32 and float64, not in {problem.dtype}"
+    if problem.exact:
+        return "its sums are not exact"
+    if problem.window.rank != 2:
+        return f"there are {problem.window.rank} spatial axes, not two"
+    if max(problem.window.stride) > 1:
+        return f"the stride is {problem.window.stride}, not 1"
+    if problem.groups > 1:
+        return f"there are {problem.groups} groups"
+    if (
+        not problem.places
+        * problem.batch
+        * math.prod(problem.image)
+        * problem.in_channels
+        * problem.out_channels
+    ):
+        return "there is nothing to compute"
+    if workspace(problem) > problem.workspace_limit:
+        return f"it needs {workspace(problem):,} bytes and the workspace limit is {problem.workspace_limit:,}"
+    return None
+
+
+def workspace(problem: Problem) -> int:
+    """Return the bytes it takes beside operands and result: filters and tiles at their points, on all threads."""
+    return bytes_of(cut(problem), problem)
+
+
+def cost(problem: Problem) -> float:
+    """Return the nanoseconds it takes: products at 36 points, and three transforms."""
+    way, rate = cut(problem), rates()
+    channels = -(-way.sizes.channels // way.lanes) * way.lanes * way.pieces
+    filters = way.panels * 2 * way.lanes
+    products = 2 * POINTS * way.tiles * channels * filters
+    transforms = way.tiles * (channels * _TO_POINTS + filters * _FROM_POINTS) + channels * filters * _FILTER
+    moved = problem.operand_bytes + 2 * way.shared * (not way.wide)
+    return rate.call + (products + transforms) / rate.tile * width(problem.dtype) + moved / rate.copy
+
+
+def _transform(problem: Problem, way: Cut, weight: Array, u: int, slab: int, start: int, stop: int) -> None:
+    """Transform the filters of the panels `start` to `stop` to the address u."""
+    turned = problem.which == "input_grad"
+    of_channel, of_filter = math.prod(weight.shape[2:]), math.prod(weight.shape[1:])
+    steps = (of_filter, of_channel) if turned else (of_channel, of_filter)
+    KERNELS.transform_filters[problem.dtype](
+        address(weight), u, slab, start, stop, *weight.shape[2:], *steps, turned, address(way.table)
+    )
+
+
+def prepare(problem: Problem, weight: Array) -> Array:
+    """Return the filters at all points; the weight itself where each task transforms its own."""
+    way = cut(problem)
+    weight = plain(weight, problem.dtype)
+    if way.wide:
+        return weight
+    u: Array = np.empty(way.panels * way.u // problem.dtype.itemsize, problem.dtype)
+
+    def work(start: int, stop: int) -> None:
+        _transform(problem, way, weight, address(u) + start * way.u, scratch(way.slab), start, stop)
+
+    threads.share(work, way.panels, threads.worth(problem.threads, 64 * weight.size))
+    return u
+
+
+def _convolve(problem: Problem, x: Array, weight: Array, bias: Array | None, shape: tuple[int, ...]) -> Array:
+    """Return the convolution of the prepared weight with x, which is dy for an input gradient."""
+    way, dtype = cut(problem), problem.dtype
+    y: Array = np.empty(shape, dtype)
+    x, bias = plain(x, dtype), None if bias is None else plain(bias, dtype)
+    relu = problem.relu and problem.which == "forward"
+    operands = address(x), address(y), 0 if bias is None else address(bias)
+    at_once = threads.worth(problem.threads, problem.flops // 8)
+    if way.wide:
+        _widely(problem, way, operands, weight, relu, at_once)
+        return y
+
+    def work(start: int, stop: int) -> None:
+        v = scratch(way.held)
+        m = v + way.v
+        channels, panels = (0, way.sizes.channels), (0, way.panels)
+        KERNELS.convolve[dtype](
+            *operands,
+            address(weight),
+            v,
+            m,
+            m + way.m,
+            relu,
+            start,
+            stop,
+            *channels,
+            *panels,
+            address(way.table),
+        )
+
+    threads.share(work, way.blocks, at_once)
+    return y
+
+
+def _widely(
+    problem: Problem, way: Cut, operands: tuple[int, int, int], weight: Array, relu: bool, at_once: int
+) -> None:
+    """Convolve in the wide way: first all tiles to points, a vector of channels a task, then groups of filters."""
+    kernel, table, group = KERNELS.convolve[problem.dtype], address(way.table), way.sizes.group
+    caller, v = get_ident(), scratch(way.v + way.held)
+
+    def own() -> int:
+        return v + way.v if get_ident() == caller else scratch(way.held)
+
+    def transform(start: int, stop: int) -> None:
+        channels = start * way.lanes, min(stop * way.lanes, way.sizes.channels)
+        kernel(*operands, 0, v, 0, own(), relu, 0, 1, *channels, 0, 0, table)
+
+    def multiply(start: int, stop: int) -> None:
+        u = own()
+        m = u + way.u * group
+        for first in range(start * group, min(stop * group, way.panels), group):
+            last = min(first + group, way.panels)
+            _transform(problem, way, weight, u, m, first, last)
+            kernel(*operands, u, v, m, m + way.m, relu, 0, 1, 0, 0, first, last, table)
+
+    tasks: tuple[tuple[Callable[[int, int], None], int], ...] = (
+        (transform, -(-way.sizes.channels // way.lanes)),
+        (multiply, -(-way.panels // group)),
+    )
+    for work, count in tasks:
+        threads.share(work, count, at_once)
+
+
+def forward(problem: Problem, x: Array, weight: Array, bias: Array | None) -> Array:
+    """Return `y` of `x (N, C, *image)` and the prepared weight."""
+    return _convolve(problem, x, weight, bias, problem.y_shape)
+
+
+def input_grad(problem: Problem, dy: Array, weight: Array) -> Array:
+    """Return `dx` of `dy (N, K, *out)` and the prepared weight."""
+    return _convolve(problem, dy, weight, None, problem.x_shape)
