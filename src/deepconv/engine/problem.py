@@ -1,7 +1,7 @@
 """One computation of a convolution, described without its data: what a choice of algorithm may depend on."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Literal
 
@@ -46,6 +46,15 @@ class Problem:
     exact: bool = False
     threads: int = 1
     workspace_limit: int = 1 << 62
+
+    def __hash__(self) -> int:
+        """Return a hash that is reckoned once: every kept plan and table is found by its problem."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """The hash of all fields."""
+        return hash(tuple(getattr(self, field.name) for field in fields(self)))
 
     @cached_property
     def out(self) -> tuple[int, ...]:

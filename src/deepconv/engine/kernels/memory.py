@@ -10,7 +10,7 @@ from deepconv.arrays import Array
 
 
 def plain(a: Array, dtype: np.dtype[Any]) -> Array:
-    """Return `a` itself, or a copy that lies in order, aligned and in the machine's own `dtype`.
+    """Return `a` itself, or a copy that lies in order, aligned and in `dtype`, which is native.
 
     Example:
         >>> a = np.arange(6.0).reshape(2, 3)
@@ -18,7 +18,7 @@ def plain(a: Array, dtype: np.dtype[Any]) -> Array:
         (True, True)
     """
     flags = a.flags
-    if a.dtype == dtype and a.dtype.isnative and flags.c_contiguous and flags.aligned:
+    if (a.dtype is dtype or a.dtype == dtype) and flags.c_contiguous and flags.aligned:
         return a
     return np.require(a, dtype, ["C", "A"])
 
