@@ -13,7 +13,7 @@ import numpy as np
 
 from deepconv.arrays import Array
 from deepconv.engine import verbose
-from deepconv.engine.algorithms import depthwise, depthwise_numpy, matmul, pointwise, taps
+from deepconv.engine.algorithms import depthwise, depthwise_numpy, direct, matmul, pointwise, taps, winograd
 from deepconv.engine.problem import PASSES, Pass, Problem
 
 
@@ -57,8 +57,8 @@ def _in_order(*files: ModuleType) -> tuple[Algorithm, ...]:
 _VERBOSE = verbose.asked()
 
 TABLE: dict[Pass, tuple[Algorithm, ...]] = {
-    "forward": _in_order(pointwise, depthwise, matmul, taps),
-    "input_grad": _in_order(pointwise, depthwise, depthwise_numpy, matmul, taps),
+    "forward": _in_order(pointwise, depthwise, winograd, direct, matmul, taps),
+    "input_grad": _in_order(pointwise, depthwise, depthwise_numpy, winograd, direct, matmul, taps),
     "weight_grad": _in_order(pointwise, depthwise, matmul, taps),
 }
 """For each pass its algorithms. Of those that don't refuse the cheapest is taken, of equals the first."""
@@ -120,7 +120,7 @@ def choose(problem: Problem, algorithm: str = "auto") -> Plan:
         >>> w = window("conv", (8, 8), 3)
         >>> plan = choose(Problem("forward", 1, 2, 4, (8, 8), w, 1, np.dtype("f4")))
         >>> plan.algorithm.name, plan.refusals[0]
-        ('matmul', ('pointwise', 'the kernel has 9 cells, not one'))
+        ('direct', ('pointwise', 'the kernel has 9 cells, not one'))
     """
     table = TABLE[problem.which]
     if algorithm != "auto":

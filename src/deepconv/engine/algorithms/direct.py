@@ -12,18 +12,25 @@ import numpy as np
 
 from deepconv.arrays import Array
 from deepconv.engine import machine
-from deepconv.engine.algorithms.direct_plan import Layout, layout
+from deepconv.engine.algorithms import direct_weights
+from deepconv.engine.algorithms.direct_plan import Layout, layout, table
 from deepconv.engine.kernels import threads
 from deepconv.engine.kernels.compile import library
 from deepconv.engine.kernels.memory import address, plain
 from deepconv.engine.kernels.workspace import scratch
 from deepconv.engine.problem import Problem
 
+__all__ = ["FOLDS_RELU", "cost", "forward", "input_grad", "prepare", "refuses", "weight_grad", "workspace"]
+
+FOLDS_RELU = True
+weight_grad = direct_weights.weight_grad
 KERNELS = library("direct")
 
 
 def refuses(problem: Problem) -> str | None:
     """Say why this can't compute `problem`, or None."""
+    if problem.which == "weight_grad":
+        return direct_weights.refuses(problem)
     if why := machine.why_not_compiled():
         return why
     if problem.exact or problem.dtype.char not in "fd":
@@ -46,12 +53,16 @@ def _layout(problem: Problem) -> Layout:
 
 def workspace(problem: Problem) -> int:
     """Return the bytes it takes beside operands and result: the packed weight, and each thread's scratch."""
+    if problem.which == "weight_grad":
+        return direct_weights.workspace(problem)
     plan = _layout(problem)
     return plan.weights * problem.dtype.itemsize + _threads(problem) * plan.scratch
 
 
 def cost(problem: Problem) -> float:
     """Return the nanoseconds it takes."""
+    if problem.which == "weight_grad":
+        return direct_weights.cost(problem)
     return _layout(problem).cost
 
 
@@ -67,7 +78,7 @@ def prepare(problem: Problem, weight: Array) -> Array:
     packed = np.empty(plan.weights, problem.dtype)
     weight = plain(weight, problem.dtype)
     if plan.units:
-        KERNELS.pack_weight[problem.dtype](address(weight), address(packed), address(plan.table))
+        KERNELS.pack_weight[problem.dtype](address(weight), address(packed), address(table(problem)))
     return packed
 
 
@@ -92,9 +103,9 @@ def _run(problem: Problem, source: Array, weight: Array, bias: Array | None, res
     """Compute all units, shared by threads."""
     plan, kernel = _layout(problem), KERNELS.convolve[problem.dtype]
     places = (address(source), address(weight), 0 if bias is None else address(bias), address(result))
-    table = address(plan.table)
+    described = address(table(problem))
 
     def work(start: int, stop: int) -> None:
-        kernel(*places, table, scratch(plan.scratch), start, stop)
+        kernel(*places, described, scratch(plan.scratch), start, stop)
 
     threads.share(work, plan.units, _threads(problem))

@@ -106,7 +106,7 @@ def _grad_axis(size: int, kernel: int, stride: int, dilation: int, before: int, 
     return Axis(out, 1, low, size, stride, parts, covers=not bare)
 
 
-def axes(problem: Problem) -> tuple[Axis, Axis, Axis]:
+def axes(problem: Problem) -> "Space":
     """Return depth, height and width of a problem; one long axis where every pixel meets one cell."""
     window, image, out = problem.window, problem.image, problem.out
     padding = [before for before, _ in window.padding]
@@ -120,29 +120,12 @@ def axes(problem: Problem) -> tuple[Axis, Axis, Axis]:
     return d, h, w
 
 
-@dataclass(frozen=True)
-class Layout:
-    """A direct convolution, ready to run.
-
-    Attributes:
-        table: what the kernel reads, see `kernels/fields.py`.
-        units: what threads share.
-        scratch: bytes of each thread.
-        weights: numbers that the prepared weight has.
-        covers: whether every number of the result is written.
-        cost: nanoseconds on one thread, as far as a formula can tell.
-    """
-
-    table: Array
-    units: int
-    scratch: int
-    weights: int
-    covers: bool
-    cost: float
+Space = tuple[Axis, Axis, Axis]
+"""Depth, height and width."""
 
 
 @dataclass(frozen=True)
-class _Product:
+class Product:
     """The sizes of the product: channels read and written by a group, and each job's cells and places."""
 
     groups: int
@@ -156,7 +139,7 @@ class _Product:
 
 
 @dataclass(frozen=True)
-class _Blocks:
+class Blocks:
     """How the work is cut: images of a block, places of a strip on its axis, and what that takes."""
 
     images: int
@@ -165,16 +148,46 @@ class _Blocks:
     cost: float
 
 
-def _product(problem: Problem, space: tuple[Axis, Axis, Axis]) -> _Product:
+@dataclass(frozen=True)
+class Layout:
+    """How a direct convolution is cut, as far as choosing needs to know.
+
+    Attributes:
+        space: depth, height and width.
+        product: the sizes of the product.
+        blocks: how the work is cut; None where there is nothing to compute.
+        most: rows of a packed panel, panels and filter tiles whose sums are kept at once.
+        starts: where in a thread's scratch the panel, the sums, the tile, the bias and the planes begin; the end.
+        units: what threads share.
+        scratch: bytes of each thread.
+        weights: numbers that the prepared weight has.
+        covers: whether every number of the result is written.
+        cost: nanoseconds on one thread, as far as a formula can tell.
+    """
+
+    space: Space
+    product: Product
+    blocks: Blocks | None
+    most: tuple[int, int, int]
+    starts: tuple[int, ...]
+    units: int
+    scratch: int
+    weights: int
+    covers: bool
+    cost: float
+
+
+def _product(problem: Problem, space: Space) -> Product:
     """Return the product's sizes."""
     read, written = problem.in_channels // problem.groups, problem.out_channels // problem.groups
     if problem.which == "input_grad":
         read, written = written, read
-    jobs = tuple(itertools.product(*(axis.parts for axis in space)))
-    return _Product(problem.groups, read, written, jobs)
+    deep, high, wide = space
+    jobs = tuple(itertools.product(deep.parts, high.parts, wide.parts))
+    return Product(problem.groups, read, written, jobs)
 
 
-def _strip_axis(space: tuple[Axis, Axis, Axis]) -> int:
+def _strip_axis(space: Space) -> int:
     """Return the first axis with more than one place."""
     return next((i for i, axis in enumerate(space) if axis.places > 1), 2)
 
@@ -194,7 +207,9 @@ def _parts_of(whole: int) -> list[int]:
     return sorted({-(-whole // n) for n in counts} | {1}, reverse=True)
 
 
-def _cut(problem: Problem, space: tuple[Axis, Axis, Axis], product: _Product, most: int) -> _Blocks | None:
+def _cut(
+    problem: Problem, space: Space, product: Product, most: int, *, smallest: bool = False
+) -> Blocks | None:
     """Return the cheapest blocks whose planes take at most `most` numbers, or None where none are so small."""
     axis, lines = _strip_axis(space), _across(problem)
     copied = not all(a.inside for a in space)
@@ -210,9 +225,9 @@ def _cut(problem: Problem, space: tuple[Axis, Axis, Axis], product: _Product, mo
         planes = images * around * (strip + reach)
         if copied and planes > most:
             continue
-        cost = _cost(problem, product, axis, images, strip, planes * copied)
+        cost = planes if smallest else _cost(problem, product, axis, images, strip, planes * copied)
         if best is None or cost < best.cost:
-            best = _Blocks(images, strip, planes * copied, cost)
+            best = Blocks(images, strip, planes * copied, cost)
     return best
 
 
@@ -222,7 +237,7 @@ def _across(problem: Problem) -> int:
     return target.vectors * target.vector_bytes // problem.dtype.itemsize
 
 
-def _cost(problem: Problem, product: _Product, axis: int, images: int, strip: int, planes: int) -> float:
+def _cost(problem: Problem, product: Product, axis: int, images: int, strip: int, planes: int) -> float:
     """Return the nanoseconds that blocks of a size take, panels that are not full counted as full."""
     rate, across, filters = rates(), _across(problem), _up(product.filters, machine.target().rows)
     size, length = problem.dtype.itemsize, max(job[axis].places for job in product.jobs)
@@ -247,71 +262,93 @@ def layout(problem: Problem) -> Layout | int:
     space = axes(problem)
     product = _product(problem, space)
     size, across, rows = problem.dtype.itemsize, _across(problem), machine.target().rows
-    tiles = -(-product.filters // rows)
-    depths = product.depths()
+    tiles, depths, covers = -(-product.filters // rows), product.depths(), all(a.covers for a in space)
     weights = product.groups * tiles * rows * sum(depths)
     if not depths or not problem.batch:  # nothing but zeros
-        return Layout(np.zeros(f.FIELDS, np.int64), 0, 0, weights, False, rates().call)
-    deepest, caches = max(depths), machine.caches()
-    most_depth = max(16, caches.l1 * 5 // 8 // (across * size))
-    most_depth = -(-deepest // -(-deepest // most_depth))
-    pieces = -(-deepest // most_depth)
-    most_filters = max(1, caches.l2 // 2 // (most_depth * size * rows))
-    most_filters = -(-tiles // -(-tiles // most_filters))
-    most_panels = 1 << 40 if pieces == 1 else max(1, caches.l2 // 4 // (most_filters * rows * across * size))
-    numbers = [most_depth * across + across, 0 if pieces == 1 else most_panels * most_filters * rows * across,
-               rows * across, tiles * rows]  # fmt: skip
-    fixed = sum(map(_up, numbers)) + _up(5 * across * 8 // size)
-    room = (problem.workspace_limit - weights * size) // problem.threads // size - fixed - across
-    blocks = _cut(problem, space, product, min(room, max(caches.l3 // 4, 1 << 20) // size))
+        return Layout(space, product, None, (1, 1, 1), (), 0, 0, weights, False, rates().call)
+    most = _most(max(depths), tiles, size, across)
+    sums = 0 if most[0] >= max(depths) else most[1] * most[2] * rows * across
+    numbers = [_up(n) for n in ((most[0] + 1) * across, sums, rows * across, tiles * rows)]
+    fixed = sum(numbers) + 2 * across
+    room = (problem.workspace_limit - weights * size) // problem.threads // size - fixed
+    blocks = _cut(problem, space, product, min(room, max(machine.caches().l3 // 4, 1 << 20) // size))
     blocks = blocks or _cut(problem, space, product, room)
     if room < 0 or blocks is None:
-        least = _cut(problem, space, product, 1 << 60)
-        return weights * size + problem.threads * (fixed + across + (least.planes if least else 0)) * size
-    starts = [0, *itertools.accumulate(map(_up, [*numbers, blocks.planes + across]))]
-    table = _table(problem, space, product, blocks)
-    table[f.MOST_DEPTH], table[f.MOST_PANELS], table[f.MOST_FILTERS] = most_depth, most_panels, most_filters
-    table[f.PANEL_AT], table[f.SUMS_AT], table[f.TILE_AT], table[f.BIAS_AT], table[f.PLANES_AT] = starts[:5]
-    table[f.RUNS_AT] = starts[5] * size // 8
-    units = tiles * product.groups * -(-problem.batch // blocks.images) * int(table[f.STRIPS])
-    scratch = starts[5] * size + 5 * across * 8
-    packed = 2 * weights * size / rates().copy
-    cost = blocks.cost + packed + rates().call
-    return Layout(table, units, scratch, weights, all(a.covers for a in space), cost)
+        least = _cut(problem, space, product, 1 << 60, smallest=True)
+        return weights * size + problem.threads * (fixed + (least.planes if least else 0)) * size
+    starts = (0, *itertools.accumulate([*numbers, blocks.planes + across]))
+    strips = -(-space[_strip_axis(space)].places // blocks.strip)
+    units = tiles * product.groups * -(-problem.batch // blocks.images) * strips
+    cost = blocks.cost + 2 * weights * size / rates().copy + rates().call
+    return Layout(space, product, blocks, most, starts, units, starts[-1] * size, weights, covers, cost)
 
 
-def _table(problem: Problem, space: tuple[Axis, Axis, Axis], product: _Product, blocks: _Blocks) -> Array:
-    """Return the table but for what depends on the caches."""
-    axis, rows = _strip_axis(space), machine.target().rows
+def _most(deepest: int, tiles: int, size: int, across: int) -> tuple[int, int, int]:
+    """Return how many rows of a panel, panels and tiles of filters are taken at once."""
+    caches, rows = machine.caches(), machine.target().rows
+    depth = max(16, caches.l1 * 5 // 8 // (across * size))
+    depth = -(-deepest // -(-deepest // depth))
+    filters = max(1, caches.l2 // 2 // (depth * size * rows))
+    filters = -(-tiles // -(-tiles // filters))
+    if depth >= deepest:
+        return depth, 1 << 40, filters
+    return depth, max(1, caches.l2 // 4 // (filters * rows * across * size)), filters
+
+
+@lru_cache(maxsize=512)
+def table(problem: Problem) -> Array:
+    """Return the table that describes a problem to its kernel, see `kernels/fields.py`."""
+    plan = layout(problem)
+    t = np.zeros(f.FIELDS, np.int64)
+    if not isinstance(plan, Layout) or plan.blocks is None:
+        return t
+    space, product, blocks = plan.space, plan.product, plan.blocks
     read, written = math.prod(a.size for a in space), math.prod(a.result for a in space)
     phases = list(itertools.product(*(a.phases for a in space)))
-    planes = _plane_steps(space, product, blocks, axis, len(phases))
-    t = np.zeros(f.FIELDS, np.int64)
+    planes = _plane_steps(space, product, blocks, len(phases))
     t[f.SOURCE_IMAGE], t[f.SOURCE_CHANNEL] = product.groups * product.channels * read, read
-    t[f.RESULT_IMAGE], t[f.RESULT_CHANNEL] = product.groups * product.filters * written, written
     for i, a in enumerate(space):
-        t[f.SOURCE_SIZE + i], t[f.STEP + i], t[f.LOW + i] = a.size, a.pick, a.low
-        t[f.REACH + i], t[f.PLACES + i] = a.reach, a.places
+        t[f.SOURCE_SIZE + i], t[f.STEP + i] = a.size, a.pick
     t[f.PLANE_IMAGE : f.PLANE_ROW + 1] = planes
-    t[f.COPIED] = not all(a.inside for a in space)
-    t[f.BATCH], t[f.GROUPS], t[f.CHANNELS], t[f.FILTERS] = (
-        problem.batch, product.groups, product.channels, product.filters)  # fmt: skip
-    t[f.BLOCK_IMAGES], t[f.STRIP], t[f.STRIP_AXIS] = blocks.images, blocks.strip, axis
-    t[f.STRIPS], t[f.UNITS] = -(-space[axis].places // blocks.strip), -(-product.filters // rows)
-    t[f.RELU] = problem.relu
+    t[f.COPIED], t[f.RELU], t[f.RESULT_CHANNEL] = not all(a.inside for a in space), problem.relu, written
+    t[f.GROUPS], t[f.CHANNELS], t[f.FILTERS] = product.groups, product.channels, product.filters
+    t[f.TILES] = -(-product.filters // machine.target().rows)
+    t[f.MOST_DEPTH : f.MOST_TILES + 1] = plan.most
+    t[f.PANEL_AT : f.PLANES_AT + 1] = plan.starts[:-1]
     taps = problem.window.taps
     steps = (product.channels * taps, taps) if problem.which == "forward" else (taps, product.filters * taps)
     t[f.WEIGHT_FILTER], t[f.WEIGHT_CHANNEL] = steps
-    t[f.WEIGHT_GROUP] = product.channels * product.filters * taps
-    t[f.PHASES], t[f.PHASE_LIST] = len(phases), f.FIELDS
-    lists = [np.array(phases, np.int64).ravel()]
-    t[f.JOBS], t[f.JOB_LIST] = len(product.jobs), f.FIELDS + 3 * len(phases)
-    lists += _jobs(problem, space, product, planes, phases, int(t[f.JOB_LIST]))
-    return np.concatenate([t, *lists])
+    t[f.WEIGHT_GROUP], t[f.JOBS] = product.channels * product.filters * taps, len(product.jobs)
+    lists = _Lists(t)
+    t[f.PHASES], t[f.PHASE_LIST] = len(phases), lists.add(np.array(phases, np.int64))
+    common = _common(problem, plan, planes, phases, lists)
+    _add_blocks(problem, plan, blocks, planes, common, lists)
+    t[f.JOB_LIST] = lists.array()[int(t[f.BLOCK_LIST]) + f.BLOCK_JOBS]
+    return lists.array()
+
+
+class _Lists:
+    """A table that grows behind its fields."""
+
+    def __init__(self, fields: Array) -> None:
+        """Take the fields, which may still be filled in."""
+        self._parts = [fields]
+        self._length = len(fields)
+
+    def add(self, numbers: Array) -> int:
+        """Append numbers and return where they stand."""
+        at = self._length
+        self._parts.append(numbers.ravel())
+        self._length += numbers.size
+        return at
+
+    def array(self) -> Array:
+        """Return the whole table."""
+        return np.concatenate(self._parts)
 
 
 def _plane_steps(
-    space: tuple[Axis, Axis, Axis], product: _Product, blocks: _Blocks, axis: int, phases: int
+    space: Space, product: Product, blocks: Blocks, phases: int
 ) -> tuple[int, int, int, int, int]:
     """Return the steps in the planes to the next image, channel, phase, depth and row."""
     deep, high, wide = (a.size for a in space)
@@ -323,45 +360,112 @@ def _plane_steps(
             high * wide,
             wide,
         )
+    axis = _strip_axis(space)
     deep, high, wide = ((blocks.strip if i == axis else a.places) + a.reach for i, a in enumerate(space))
     plane = deep * high * wide
     return product.channels * phases * plane, phases * plane, plane, high * wide, wide
 
 
-def _jobs(
-    problem: Problem,
-    space: tuple[Axis, Axis, Axis],
-    product: _Product,
-    planes: tuple[int, int, int, int, int],
-    phases: list[tuple[int, ...]],
-    start: int,
-) -> list[Array]:
-    """Return the jobs' entries, and behind them their rows' offsets and their kernel cells."""
+def _common(
+    problem: Problem, plan: Layout, planes: tuple[int, ...], phases: list[tuple[int, ...]], lists: _Lists
+) -> list[list[int]]:
+    """Return of each job what is the same in all blocks: depth, weights, offsets, cells, first place, step."""
     _, channel_step, phase_step, *plane = planes
+    space, product = plan.space, plan.product
     row, kernel = (
         (space[1].result * space[2].result, space[2].result, 1),
         (1, 1, 1, *problem.window.kernel)[-3:],
     )
-    entries, lists = [], []
-    weight, at = 0, start + f.JOB_FIELDS * len(product.jobs)
-    tiles = -(-product.filters // machine.target().rows) * machine.target().rows
+    rows = machine.target().rows
+    found, weight = [], 0
     for job, depth in zip(product.jobs, product.depths(), strict=True):
         met = list(itertools.product(*(part.cells for part in job)))
         cells = [(d[0] * kernel[1] + h[0]) * kernel[2] + w[0] for d, h, w in met]
         places = [phases.index((d[1], h[1], w[1])) * phase_step + d[2] * plane[0] + h[2] * plane[1] + w[2]
                   for d, h, w in met]  # fmt: skip
-        offsets = np.add.outer(np.arange(product.channels) * channel_step, np.array(places)).ravel()
+        offsets = np.add.outer(np.arange(product.channels) * channel_step, np.array(places))
         first = sum(part.first * step for part, step in zip(job, row, strict=True))
-        steps = [axis.step * step for axis, step in zip(space, row, strict=True)]
-        ordered = all(
-            axis.step == 1 or part.places == 1 for axis, part in zip(space, job, strict=True)
-        ) and all(
-            part.places == axis.result
-            for axis, part in list(zip(space, job, strict=True))[_strip_axis(space) + 1 :]
-        )
-        sizes = [part.places for part in job]
-        entries.append([depth, weight, at, *sizes, first, *steps, ordered, at + depth])
-        lists += [offsets.astype(np.int64), np.array(cells, np.int64)]
-        weight += product.groups * tiles * depth
-        at += depth + len(cells)
-    return [np.array(entries, np.int64).ravel(), *lists]
+        found.append([depth, weight, lists.add(offsets), lists.add(np.array(cells)), first, space[2].step])
+        weight += product.groups * -(-product.filters // rows) * rows * depth
+    return found
+
+
+def _add_blocks(
+    problem: Problem,
+    plan: Layout,
+    blocks: Blocks,
+    planes: tuple[int, ...],
+    common: list[list[int]],
+    lists: _Lists,
+) -> None:
+    """Append the blocks, and the jobs with their panels for each size of block."""
+    space, product, axis = plan.space, plan.product, _strip_axis(plan.space)
+    row = (space[1].result * space[2].result, space[2].result, 1)
+    read, written = math.prod(a.size for a in space), math.prod(a.result for a in space)
+    read_image, written_image = (
+        product.groups * product.channels * read,
+        product.groups * product.filters * written,
+    )
+    copied = not all(a.inside for a in space)
+    skip = 0 if copied else sum(a.low * step for a, step in zip(space, (*planes[3:], 1), strict=True))
+    sizes: dict[tuple[int, ...], int] = {}
+    found = []
+    for image in range(0, problem.batch, blocks.images):
+        for begin in range(0, space[axis].places, blocks.strip):
+            count = min(blocks.images, problem.batch - image)
+            here = [tuple(max(0, min(blocks.strip, part.places - begin)) if i == axis else part.places
+                          for i, part in enumerate(job)) for job in product.jobs]  # fmt: skip
+            key = (count, *itertools.chain(*here))
+            if key not in sizes:
+                entries = [[*facts, *_add_panels(problem, plan, planes, count, size, lists)]
+                           for facts, size in zip(common, here, strict=True)]  # fmt: skip
+                sizes[key] = lists.add(np.array(entries, np.int64))
+            step = 0 if copied else begin * (*planes[3:], 1)[axis]
+            source = image * read_image + skip + step
+            low = [a.low + (begin * a.pick if i == axis else 0) for i, a in enumerate(space)]
+            extent = [
+                a.reach + (min(blocks.strip, a.places - begin) if i == axis else a.places)
+                for i, a in enumerate(space)
+            ]
+            result = image * written_image + begin * space[axis].step * row[axis]
+            found.append(
+                [count, source, problem.batch * read_image - source, result, sizes[key], *low, *extent]
+            )
+    lists._parts[0][f.BLOCK_LIST] = lists.add(np.array(found, np.int64))
+
+
+def _add_panels(
+    problem: Problem, plan: Layout, planes: tuple[int, ...], images: int, size: tuple[int, ...], lists: _Lists
+) -> tuple[int, int]:
+    """Append the panels of a job in a block, and return how many they are and where they stand."""
+    space, product, across, vectors = plan.space, plan.product, _across(problem), machine.target().vectors
+    row = (space[1].result * space[2].result, space[2].result, 1)
+    written = product.groups * product.filters * math.prod(a.result for a in space)
+    n, d, h, w = np.indices((images, *size)).reshape(4, -1)
+    source = n * planes[0] + d * planes[3] + h * planes[4] + w
+    steps = [a.step * step for a, step in zip(space, row, strict=True)]
+    target = n * written + d * steps[0] + h * steps[1] + w * steps[2]
+    copies, copy_bounds = _runs(source, across, 1, across // vectors)
+    runs, run_bounds = _runs(target, across, space[2].step, across)
+    panels = -(-len(source) // across)
+    starts = []
+    for q in range(panels):
+        ours, theirs = copies[copy_bounds[q] : copy_bounds[q + 1]], runs[run_bounds[q] : run_bounds[q + 1]]
+        whole = len(theirs) == 1 and theirs[0, 2] == across and space[2].step == 1
+        apart = ours[:, 1].tolist() == list(range(0, across, across // vectors))
+        head = np.array([ours.size, theirs.size, whole, apart])
+        starts.append(lists.add(np.concatenate([head, ours.ravel(), theirs.ravel()])))
+    return panels, lists.add(np.array(starts, np.int64))
+
+
+def _runs(at: Array, across: int, step: int, longest: int) -> tuple[Array, Array]:
+    """Return the runs of places at steps of `step`: begin, place in the panel, length; and where panels begin."""
+    begins = np.ones(len(at), bool)
+    begins[1:] = np.diff(at) != step
+    begins[::across] = True
+    order = np.arange(len(at))
+    begins |= (order - np.flatnonzero(begins)[np.cumsum(begins) - 1]) % longest == 0
+    starts = np.flatnonzero(begins)
+    lengths = np.diff(np.append(starts, len(at)))
+    bounds = np.searchsorted(starts, np.arange(0, len(at) + across, across))
+    return np.stack([at[starts], starts % across, lengths], 1), bounds

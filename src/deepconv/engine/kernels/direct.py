@@ -7,12 +7,21 @@ register tile is wide, is packed and multiplied by all filters, of which each ti
 images of a block, so that small images fill whole tiles.
 
 The gradient of the input is the same product over the planes of dy, once for each phase of dx ("jobs").
+All that depends on the geometry alone stands in the table (`fields.py`): which vectors make a row of each panel, and
+where its sums go.
 """
 
 from deepconv.engine.kernels.fields import (
-    BATCH,
     BIAS_AT,
+    BLOCK_EXTENT,
+    BLOCK_FIELDS,
     BLOCK_IMAGES,
+    BLOCK_JOBS,
+    BLOCK_LIST,
+    BLOCK_LOW,
+    BLOCK_REACH,
+    BLOCK_RESULT,
+    BLOCK_SOURCE,
     CHANNELS,
     COPIED,
     FILTERS,
@@ -20,40 +29,30 @@ from deepconv.engine.kernels.fields import (
     JOB_CELLS,
     JOB_DEPTH,
     JOB_FIELDS,
-    JOB_FIRST,
     JOB_LIST,
+    JOB_LISTS,
     JOB_OFFSETS,
-    JOB_ORDERED,
-    JOB_SIZE,
+    JOB_PANELS,
+    JOB_RESULT,
     JOB_STEP,
     JOB_WEIGHT,
     JOBS,
-    LOW,
     MOST_DEPTH,
-    MOST_FILTERS,
     MOST_PANELS,
+    MOST_TILES,
+    PANEL_APART,
     PANEL_AT,
-    PLANE_CHANNEL,
-    PLANE_DEPTH,
-    PLANE_IMAGE,
-    PLANE_ROW,
-    PLACES,
+    PANEL_COPIES,
+    PANEL_FIELDS,
+    PANEL_RUNS,
+    PANEL_WHOLE,
     PLANES_AT,
-    REACH,
     RELU,
     RESULT_CHANNEL,
-    RESULT_IMAGE,
-    RUNS_AT,
     SOURCE_CHANNEL,
-    SOURCE_IMAGE,
-    SOURCE_SIZE,
-    STEP,
-    STRIP,
-    STRIP_AXIS,
-    STRIPS,
     SUMS_AT,
     TILE_AT,
-    UNITS,
+    TILES,
     WEIGHT_CHANNEL,
     WEIGHT_FILTER,
     WEIGHT_GROUP,
@@ -75,85 +74,54 @@ from deepconv.engine.kernels.simd import (
     store_tile,
     zeros_tile,
 )
-from deepconv.engine.kernels.steps import add_tile
+from deepconv.engine.kernels.steps import add_tile, prefetch
 
 
 @part
-def runs(table, first, count, size, steps):
-    """Write which runs of neighbours `count` places make from place `first` on; return how many runs.
+def pack(source, offsets, depth, facts, panel, reach, zero):
+    """Pack the rows of a panel: `panel[p][place] = source[offsets[p] + …]`.
 
-    A run takes three numbers: where it begins, its first place in the panel, its places.
-
-    Args:
-        table: pointer to whole numbers, where they are written.
-        first, count: places, counted through the images.
-        size: places on each axis.
-        steps: from an image, and on each axis from a place, to the next.
-    """
-    deep, high, wide = size
-    row, w = first // wide, first % wide
-    image, rest = row // (deep * high), row % (deep * high)
-    d, h = rest // high, rest % high
-    place, n = 0, 0
-    while place < count:
-        run = min(wide - w, count - place)
-        table[n] = image * steps[0] + d * steps[1] + h * steps[2] + w * steps[3]
-        table[n + 1], table[n + 2] = place, run
-        n += 3
-        place, w, h = place + run, 0, h + 1
-        if h == high:
-            h, d = 0, d + 1
-            if d == deep:
-                d, image = 0, image + 1
-    return n // 3
-
-
-@part
-def pack(source, offsets, depth, table, count, panel, reach, zero):
-    """Pack the rows of a panel: `panel[p][place] = source[offsets[p] + run's beginning + …]`.
-
-    A run's last vector writes over its end, where the next run or row is written later.
+    A copy's last vector writes over its end, where the next copy or row is written later.
 
     Args:
-        source: the first image.
+        source: the block's first place.
         offsets: pointer to each row's offset, which grow with p.
         depth: how many rows.
-        table, count: the runs.
+        facts: the panel's entry in the table.
         panel: where to, with room for a vector behind.
         reach: how much of `source` may be read.
         zero: of the computing type.
     """
     width = lanes(zero)
-    copies = shift(table, 3 * count)  # the runs cut into vectors: from, to
-    n = 0
-    for r in range(count):
-        for i in range(0, table[3 * r + 2], width):
-            copies[n], copies[n + 1] = table[3 * r] + i, table[3 * r + 1] + i
-            n += 2
-    farthest = table[3 * count - 3] + (table[3 * count - 1] + width - 1) // width * width
-    safe = depth
-    while safe > 0 and offsets[safe - 1] + farthest > reach:
+    copies, count = shift(facts, PANEL_FIELDS), facts[PANEL_COPIES]
+    safe = depth  # rows of which whole vectors may be read
+    while safe > 0 and offsets[safe - 1] + copies[count - 3] + width > reach:
         safe -= 1
-    for p in range(safe):
-        row, target = shift(source, offsets[p]), shift(panel, p * (VECTORS * width))
-        for i in range(0, n, 2):
-            store(target, copies[i + 1], load(row, copies[i]))
+    if facts[PANEL_APART]:
+        for p in range(safe):
+            row, target = shift(source, offsets[p]), shift(panel, p * (VECTORS * width))
+            for v in range(VECTORS):
+                store(target, v * width, load(row, copies[3 * v]))
+    else:
+        for p in range(safe):
+            row, target = shift(source, offsets[p]), shift(panel, p * (VECTORS * width))
+            for i in range(0, count, 3):
+                store(target, copies[i + 1], load(row, copies[i]))
     for p in range(safe, depth):
         row, target = shift(source, offsets[p]), shift(panel, p * (VECTORS * width))
-        for r in range(count):
-            for i in range(0, table[3 * r + 2], width):
-                store(target, table[3 * r + 1] + i, load_part(row, table[3 * r] + i, table[3 * r + 2] - i))
+        for i in range(0, count, 3):
+            store(target, copies[i + 1], load_part(row, copies[i], copies[i + 2]))
 
 
 @part
-def spread(tile, rows, result, channel_step, table, count, width_step, zero):
+def spread(tile, rows, result, channel_step, runs, count, width_step, zero):
     """Write the first `rows` rows of a tile in scratch to the runs of the result."""
     width = lanes(zero)
     for r in range(rows):
-        for run in range(count):
-            source = shift(tile, r * (VECTORS * width) + table[3 * run + 1])
-            target = shift(result, r * channel_step + table[3 * run])
-            length, i = table[3 * run + 2], 0
+        for run in range(0, count, 3):
+            source = shift(tile, r * (VECTORS * width) + runs[run + 1])
+            target = shift(result, r * channel_step + runs[run])
+            length, i = runs[run + 2], 0
             if width_step == 1:
                 while i + width <= length:
                     store(target, i, load(source, i))
@@ -165,7 +133,7 @@ def spread(tile, rows, result, channel_step, table, count, width_step, zero):
 
 @part
 def multiply(weights, panel, depth, zero):
-    """Return the tile of sums over a panel's rows."""
+    """Return the tile of sums over a packed panel's rows."""
     tile = zeros_tile(ROWS, VECTORS, zero)
     for p in range(depth):
         tile = outer(tile, shift(weights, p * ROWS), 1, shift(panel, p * (VECTORS * lanes(zero))))
@@ -173,76 +141,126 @@ def multiply(weights, panel, depth, zero):
 
 
 @part
-def panel_product(weights, weight_step, result, table, scratch, facts, zero):
-    """Multiply a packed panel by the filters `facts` names, and keep the sums or write what is complete.
-
-    `facts`: rows here, rows kept before, whether these are the last; first filter tile and the one behind
-    the last; places; runs of the result, where they stand, and the result's step in a run.
-    """
-    depth, before, last, tiles, places, (runs_at, count, width_step) = facts
+def finish(tile, result, f, table, job, facts, scratch, zero):
+    """Add the bias to a filter tile's sums, ReLU them if asked, and write them to the result."""
     across = VECTORS * lanes(zero)
-    panel, sums = shift(scratch, table[PANEL_AT]), shift(scratch, table[SUMS_AT])
-    spare, bias = shift(scratch, table[TILE_AT]), shift(scratch, table[BIAS_AT])
-    channel_step, filters, relu = table[RESULT_CHANNEL], table[FILTERS], table[RELU]
-    whole = count == 1 and places == across and width_step == 1
-    begin = runs_at[0]
-    for f in range(tiles[0], tiles[1]):
-        tile = multiply(shift(weights, f * weight_step), panel, depth, zero)
-        if before:
-            tile = add_tile(tile, shift(sums, (tiles[2] + f - tiles[0]) * ROWS * across), across)
-        if not last:
-            store_tile(shift(sums, (tiles[2] + f - tiles[0]) * ROWS * across), across, tile)
-            continue
-        tile = add_rows(tile, shift(bias, f * ROWS))
-        if relu:
-            tile = relu_tile(tile)
-        target = shift(result, f * ROWS * channel_step)
-        if whole and (f + 1) * ROWS <= filters:
-            store_tile(shift(target, begin), channel_step, tile)
-        else:
-            store_tile(spare, across, tile)
-            spread(spare, min(ROWS, filters - f * ROWS), target, channel_step, runs_at, count, width_step, zero)
+    channel_step, filters = table[RESULT_CHANNEL], table[FILTERS]
+    runs = shift(facts, PANEL_FIELDS + facts[PANEL_COPIES])
+    target = shift(result, f * ROWS * channel_step)
+    tile = add_rows(tile, shift(scratch, table[BIAS_AT] + f * ROWS))
+    if table[RELU]:
+        tile = relu_tile(tile)
+    if facts[PANEL_WHOLE] and (f + 1) * ROWS <= filters:
+        store_tile(shift(target, runs[0]), channel_step, tile)
+    else:
+        spare = shift(scratch, table[TILE_AT])
+        store_tile(spare, across, tile)
+        rows = min(ROWS, filters - f * ROWS)
+        spread(spare, rows, target, channel_step, runs, facts[PANEL_RUNS], job[JOB_STEP], zero)
 
 
 @part
-def job_product(weights, source, reach, result, table, job, scratch, words, block, zero):
-    """Compute one job of a block: all its places, for some filter tiles.
+def panel_product(weights, ahead, offsets, result, table, job, facts, scratch, kept, work, zero):
+    """Multiply a packed panel by some filter tiles, and keep the sums or finish them.
 
-    `block`: images; places on each axis; first filter tile and the one behind the last.
+    Meanwhile the caches are asked for the next panel's rows, from `ahead` on, and for the places of the result:
+    the rows of an image lie pages apart, which no cache foresees.
+
+    `work`: the first row and how many; the first filter tile and the one behind the last; rows to ask for.
     """
-    images, size, first_tile, last_tile = block
+    begin, here, first, last, asked = work
     across = VECTORS * lanes(zero)
-    depth = table[job + JOB_DEPTH]
-    offsets = shift(table, table[job + JOB_OFFSETS])
-    places = images * size[0] * size[1] * size[2]
-    panels = (places + across - 1) // across
-    pieces = (depth + table[MOST_DEPTH] - 1) // table[MOST_DEPTH]
-    rows = (depth + pieces - 1) // pieces
-    from_steps = (table[PLANE_IMAGE], table[PLANE_DEPTH], table[PLANE_ROW], 1)
-    to_steps = (table[RESULT_IMAGE], table[job + JOB_STEP], table[job + JOB_STEP + 1], table[job + JOB_STEP + 2])
-    to_size = size
-    if table[job + JOB_ORDERED]:
-        to_size = (1, 1, size[0] * size[1] * size[2])
-    for tiles in range(first_tile, last_tile, table[MOST_FILTERS]):
-        tiles_end = min(last_tile, tiles + table[MOST_FILTERS])
-        for chunk in range(0, panels, table[MOST_PANELS]):
+    depth, channel_step = job[JOB_DEPTH], table[RESULT_CHANNEL]
+    complete = begin + here == depth
+    share = (here + last - first - 1) // (last - first)
+    panel = shift(scratch, table[PANEL_AT])
+    place = facts[PANEL_FIELDS + facts[PANEL_COPIES]]
+    for f in range(first, last):
+        for p in range(asked, min(here, asked + share)):
+            prefetch(ahead, offsets[p], 0)
+            prefetch(ahead, offsets[p] + across - 1, 0)
+        asked += share
+        if complete:
+            target = shift(result, f * ROWS * channel_step + place)
+            for r in range(ROWS):
+                prefetch(target, r * channel_step, 1)
+                prefetch(target, r * channel_step + across - 1, 1)
+        tile = multiply(shift(weights, (f * depth + begin) * ROWS), panel, here, zero)
+        if begin > 0:
+            tile = add_tile(tile, kept, across)
+        if complete:
+            finish(tile, result, f, table, job, facts, scratch, zero)
+        else:
+            store_tile(kept, across, tile)
+        kept = shift(kept, ROWS * across)
+
+
+@part
+def job_product(weights, source, reach, result, table, job, scratch, first, last, zero):
+    """Compute one job of a block: all its places, for the filter tiles `first` up to `last`."""
+    depth, panels, rows, most = job[JOB_DEPTH], job[JOB_PANELS], table[MOST_DEPTH], table[MOST_PANELS]
+    panel, sums = shift(scratch, table[PANEL_AT]), shift(scratch, table[SUMS_AT])
+    lists = shift(table, job[JOB_LISTS])
+    for tile in range(first, last, table[MOST_TILES]):
+        tiles = min(last - tile, table[MOST_TILES])
+        for chunk in range(0, panels, most):
             for begin in range(0, depth, rows):
-                end = min(depth, begin + rows)
-                for q in range(chunk, min(panels, chunk + table[MOST_PANELS])):
-                    count = min(across, places - q * across)
-                    pieces_in = runs(words, q * across, count, size, from_steps)
-                    pack(source, shift(offsets, begin), end - begin, words, pieces_in,
-                         shift(scratch, table[PANEL_AT]), reach, zero)  # fmt: skip
-                    pieces_out = runs(words, q * across, count, to_size, to_steps)
-                    written = (words, pieces_out, to_steps[3])
-                    facts = (end - begin, begin > 0, end == depth,
-                             (tiles, tiles_end, (q - chunk) * (tiles_end - tiles)), count, written)  # fmt: skip
-                    panel_product(shift(weights, begin * ROWS), depth * ROWS, result, table, scratch, facts, zero)
+                here = min(rows, depth - begin)
+                offsets = shift(table, job[JOB_OFFSETS] + begin)
+                for q in range(chunk, min(panels, chunk + most)):
+                    facts = shift(table, lists[q])
+                    pack(source, offsets, here, facts, panel, reach, zero)
+                    ahead, asked = source, here  # planes are near enough
+                    if not table[COPIED] and q + 1 < panels:
+                        ahead, asked = shift(source, table[lists[q + 1] + PANEL_FIELDS]), 0
+                    kept = shift(sums, (q - chunk) * tiles * ROWS * VECTORS * lanes(zero))
+                    work = (begin, here, tile, tile + tiles, asked)
+                    panel_product(
+                        weights, ahead, offsets, result, table, job, facts, scratch, kept, work, zero
+                    )
+
+
+@part
+def block_product(x, weight, bias_address, y, table, scratch, unit, tiles, zero):
+    """Compute `tiles` filter tiles of one block and group, from unit `unit` on."""
+    block, first = unit // table[TILES], unit % table[TILES]
+    group, filters = block % table[GROUPS], table[FILTERS]
+    block = shift(table, table[BLOCK_LIST] + block // table[GROUPS] * BLOCK_FIELDS)
+    bias = shift(scratch, table[BIAS_AT])
+    for i in range(table[TILES] * ROWS):
+        bias[i] = zero
+    if bias_address:
+        given = shift(pointer(bias_address, zero), group * filters)
+        for i in range(filters):
+            bias[i] = given[i]
+    skip = group * table[CHANNELS] * table[SOURCE_CHANNEL]
+    source, reach = shift(x, block[BLOCK_SOURCE] + skip), block[BLOCK_REACH] - skip
+    if table[COPIED]:
+        planes = shift(scratch, table[PLANES_AT])
+        fill_planes(source, planes, table, block[BLOCK_IMAGES], table[CHANNELS], shift(block, BLOCK_LOW),
+                    shift(block, BLOCK_EXTENT), zero)  # fmt: skip
+        source, reach = planes, 1 << 62
+    result = shift(y, block[BLOCK_RESULT] + group * filters * table[RESULT_CHANNEL])
+    for j in range(table[JOBS]):
+        job = shift(table, block[BLOCK_JOBS] + j * JOB_FIELDS)
+        weights = shift(weight, job[JOB_WEIGHT] + group * table[TILES] * ROWS * job[JOB_DEPTH])
+        target = shift(result, job[JOB_RESULT])
+        job_product(weights, source, reach, target, table, job, scratch, first, first + tiles, zero)
 
 
 @kernel
-def convolve(x_address, weight_address, bias_address, y_address, table_address, scratch_address, start, stop, zero: Number):
-    """Compute the units `start` up to `stop`: filter tiles, counted through the blocks.
+def convolve(
+    x_address,
+    weight_address,
+    bias_address,
+    y_address,
+    table_address,
+    scratch_address,
+    start,
+    stop,
+    zero: Number,
+):
+    """Compute the units `start` up to `stop`: filter tiles, counted through groups and blocks.
 
     Args:
         x_address: what is read: x, or dy for the gradient of the input.
@@ -254,82 +272,13 @@ def convolve(x_address, weight_address, bias_address, y_address, table_address, 
         start, stop: units.
         zero: of the computing type.
     """
-    table, words = pointer(table_address, start), pointer(scratch_address, start)
-    scratch = pointer(scratch_address, zero)
-    words = shift(words, table[RUNS_AT])
+    table, scratch = pointer(table_address, start), pointer(scratch_address, zero)
+    x, weight, y = pointer(x_address, zero), pointer(weight_address, zero), pointer(y_address, zero)
     unit = start
     while unit < stop:
-        block, tile = unit // table[UNITS], unit % table[UNITS]
-        tiles = min(stop - unit, table[UNITS] - tile)
-        compute_block(x_address, weight_address, bias_address, y_address, (table, scratch, words), block,
-                      (tile, tile + tiles), zero)  # fmt: skip
+        tiles = min(stop - unit, table[TILES] - unit % table[TILES])
+        block_product(x, weight, bias_address, y, table, scratch, unit, tiles, zero)
         unit += tiles
-
-
-@part
-def compute_block(x_address, weight_address, bias_address, y_address, memory, block, tiles, zero):
-    """Compute some filter tiles of one block: images, or a strip of one, and a group of channels."""
-    table, scratch, words = memory
-    groups, channels, filters = table[GROUPS], table[CHANNELS], table[FILTERS]
-    group, rest = block % groups, block // groups
-    strip, image = rest % table[STRIPS], rest // table[STRIPS] * table[BLOCK_IMAGES]
-    images = min(table[BLOCK_IMAGES], table[BATCH] - image)
-    axis, begin, most = table[STRIP_AXIS], strip * table[STRIP], table[STRIP]
-    copy_bias(bias_address, group * filters, filters, shift(scratch, table[BIAS_AT]), zero)
-    source = shift(pointer(x_address, zero), image * table[SOURCE_IMAGE] + group * channels * table[SOURCE_CHANNEL])
-    reach = (table[BATCH] - image) * table[SOURCE_IMAGE] - group * channels * table[SOURCE_CHANNEL]
-    if table[COPIED]:
-        planes = shift(scratch, table[PLANES_AT])
-        make_planes(source, planes, table, images, axis, begin, zero)
-        source, reach = planes, 1 << 62
-    else:
-        skip = (table[LOW] + (begin if axis == 0 else 0)) * table[PLANE_DEPTH]
-        skip += (table[LOW + 1] + (begin if axis == 1 else 0)) * table[PLANE_ROW]
-        skip += table[LOW + 2] + (begin if axis == 2 else 0)
-        source, reach = shift(source, skip), reach - skip
-    result = shift(pointer(y_address, zero), image * table[RESULT_IMAGE] + group * filters * table[RESULT_CHANNEL])
-    for j in range(table[JOBS]):
-        job = table[JOB_LIST] + j * JOB_FIELDS
-        whole = table[job + JOB_SIZE + axis]
-        here = max(0, min(most, whole - begin))
-        deep, high, wide = table[job + JOB_SIZE], table[job + JOB_SIZE + 1], table[job + JOB_SIZE + 2]
-        size = (here if axis == 0 else deep, here if axis == 1 else high, here if axis == 2 else wide)
-        first = table[job + JOB_FIRST] + begin * table[job + JOB_STEP + axis]
-        filter_tiles = (filters + ROWS - 1) // ROWS
-        weights = shift(pointer(weight_address, zero),
-                        table[job + JOB_WEIGHT] + group * filter_tiles * ROWS * table[job + JOB_DEPTH])  # fmt: skip
-        job_product(weights, source, reach, shift(result, first), table, job, scratch, words,
-                    (images, size, tiles[0], tiles[1]), zero)  # fmt: skip
-
-
-@part
-def make_planes(source, planes, table, images, axis, begin, zero):
-    """Make the phase planes that a block's places need, from `begin` on along the strips' axis."""
-    at = (begin if axis == 0 else 0, begin if axis == 1 else 0, begin if axis == 2 else 0)
-    low = (
-        table[LOW] + at[0] * table[STEP],
-        table[LOW + 1] + at[1] * table[STEP + 1],
-        table[LOW + 2] + at[2] * table[STEP + 2],
-    )
-    most = table[STRIP]
-    deep, high, wide = table[PLACES], table[PLACES + 1], table[PLACES + 2]
-    extent = (
-        table[REACH] + (min(most, deep - begin) if axis == 0 else deep),
-        table[REACH + 1] + (min(most, high - begin) if axis == 1 else high),
-        table[REACH + 2] + (min(most, wide - begin) if axis == 2 else wide),
-    )
-    fill_planes(source, planes, table, images, table[CHANNELS], low, extent, zero)
-
-
-@part
-def copy_bias(bias_address, first, filters, target, zero):
-    """Write a group's bias to scratch, zeros behind it; zeros where there is none."""
-    for i in range(-(-filters // ROWS) * ROWS):
-        target[i] = zero
-    if bias_address:
-        bias = shift(pointer(bias_address, zero), first)
-        for i in range(filters):
-            target[i] = bias[i]
 
 
 @kernel
@@ -349,9 +298,9 @@ def pack_weight(weight_address, target_address, table_address, zero: Number):
     filters, channels = table[FILTERS], table[CHANNELS]
     filter_step, channel_step = table[WEIGHT_FILTER], table[WEIGHT_CHANNEL]
     for j in range(table[JOBS]):
-        job = table[JOB_LIST] + j * JOB_FIELDS
-        taps, cells = table[job + JOB_DEPTH] // channels, shift(table, table[job + JOB_CELLS])
-        place = table[job + JOB_WEIGHT]
+        job = shift(table, table[JOB_LIST] + j * JOB_FIELDS)
+        taps, cells = job[JOB_DEPTH] // channels, shift(table, job[JOB_CELLS])
+        place = job[JOB_WEIGHT]
         for group in range(table[GROUPS]):
             for f in range(0, filters, ROWS):
                 tile = shift(weight, group * table[WEIGHT_GROUP] + f * filter_step)

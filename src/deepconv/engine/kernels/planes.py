@@ -85,39 +85,26 @@ def fill_planes(source, target, table, images, channels, low, extent, zero):
         target: where its planes begin.
         table: pointer to whole numbers, those of `fields.py` filled in that stand in the import above.
         images, channels: how many.
-        low: a tuple of three: the pixel that index 0 of phase 0 stands for on each axis.
-        extent: a tuple of three: how much of each plane to make.
+        low: pointer to three numbers: the pixel that index 0 of phase 0 stands for on each axis.
+        extent: pointer to three numbers: how much of each plane to make.
         zero: of the computing type.
     """
+    deep, high, wide = table[SOURCE_SIZE], table[SOURCE_SIZE + 1], table[SOURCE_SIZE + 2]
+    z_step, y_step, step = table[STEP], table[STEP + 1], table[STEP + 2]
     for image in range(images):
         for channel in range(channels):
             pixels = shift(source, image * table[SOURCE_IMAGE] + channel * table[SOURCE_CHANNEL])
             planes = shift(target, image * table[PLANE_IMAGE] + channel * table[PLANE_CHANNEL])
             for phase in range(table[PHASES]):
-                first = table[PHASE_LIST] + AXES * phase
+                remainder = shift(table, table[PHASE_LIST] + AXES * phase)
                 plane = shift(planes, phase * table[PLANE_PHASE])
-                fill_plane(
-                    pixels,
-                    plane,
-                    table,
-                    low,
-                    extent,
-                    (table[first], table[first + 1], table[first + 2]),
-                    zero,
-                )
-
-
-@part
-def fill_plane(pixels, plane, table, low, extent, phase, zero):
-    """Make one plane: the pixels of one channel with one remainder on each axis."""
-    deep, high, wide = table[SOURCE_SIZE], table[SOURCE_SIZE + 1], table[SOURCE_SIZE + 2]
-    row_step, width_step = table[PLANE_ROW], table[STEP + 2]
-    first = low[2] + phase[2]
-    for d in range(extent[0]):
-        z = d * table[STEP] + phase[0] + low[0]
-        for h in range(extent[1]):
-            y = h * table[STEP + 1] + phase[1] + low[1]
-            inside = 0 <= z < deep and 0 <= y < high
-            row = shift(pixels, (z * high + y) * wide if inside else 0)
-            target = shift(plane, d * table[PLANE_DEPTH] + h * row_step)
-            copy_row(row, target, first, width_step, wide if inside else 0, extent[2], zero)
+                for d in range(extent[0]):
+                    z = d * z_step + remainder[0] + low[0]
+                    for h in range(extent[1]):
+                        y = h * y_step + remainder[1] + low[1]
+                        inside = 0 <= z < deep and 0 <= y < high
+                        row = shift(pixels, (z * high + y) * wide if inside else 0)
+                        line = shift(plane, d * table[PLANE_DEPTH] + h * table[PLANE_ROW])
+                        copy_row(
+                            row, line, low[2] + remainder[2], step, wide if inside else 0, extent[2], zero
+                        )

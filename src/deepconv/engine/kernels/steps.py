@@ -4,6 +4,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from deepconv.engine.kernels import emit
@@ -64,3 +65,20 @@ def outer_at(typing: Any, tile: Any, a: Any, b: Any, places: Any) -> Any:
         return tile
 
     return tile(tile, a, b, places), generate
+
+
+@intrinsic(prefer_literal=True)
+def prefetch(typing: Any, p: Any, index: Any, write: Any) -> Any:
+    """Ask the caches for the line that holds `p[index]`, to be read (`write` 0) or written (1)."""
+    kinds = types.void(p, types.int64, types.literal(write.literal_value))
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = builder.bitcast(builder.gep(args[0], [args[1]]), ir.IntType(8).as_pointer())
+        words = [ir.Constant(ir.IntType(32), n) for n in (write.literal_value, 3, 1)]
+        kind = ir.FunctionType(ir.VoidType(), [place.type, *(word.type for word in words)])
+        builder.call(
+            cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0"), [place, *words]
+        )
+        return context.get_dummy_value()
+
+    return kinds, generate
