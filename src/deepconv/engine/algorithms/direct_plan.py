@@ -249,7 +249,7 @@ def _cost(problem: Problem, product: Product, axis: int, images: int, strip: int
         for blocks, n in ((problem.batch // images, images), (1, problem.batch % images)):
             whole, rest = divmod(job[axis].places, strip)
             panels += blocks * (whole * -(-n * other * strip // across) + -(-n * other * rest // across))
-        row = across * filters * 2 / rate.tile * width(problem.dtype) + (4 if far else 2)
+        row = across * filters * 2 / rate.tile * width(problem.dtype) + (10 if far else 4)
         cost += panels * (depth * row + filters * across * size / rate.copy / 2 + 30)
     blocks = -(-problem.batch // images) * -(-length // strip)
     cost += blocks * (planes * size / rate.copy * (2 if far else 1) + 100)
@@ -319,6 +319,7 @@ def table(problem: Problem) -> Array:
     steps = (product.channels * taps, taps) if problem.which == "forward" else (taps, product.filters * taps)
     t[f.WEIGHT_FILTER], t[f.WEIGHT_CHANNEL] = steps
     t[f.WEIGHT_GROUP], t[f.JOBS] = product.channels * product.filters * taps, len(product.jobs)
+    t[f.WEIGHT_ORDERED] = problem.which == "forward"
     lists = _Lists(t)
     t[f.PHASES], t[f.PHASE_LIST] = len(phases), lists.add(np.array(phases, np.int64))
     common = _common(problem, plan, planes, phases, lists)

@@ -56,6 +56,7 @@ from deepconv.engine.kernels.fields import (
     WEIGHT_CHANNEL,
     WEIGHT_FILTER,
     WEIGHT_GROUP,
+    WEIGHT_ORDERED,
 )
 from deepconv.engine.kernels.frontend import Number, kernel, part
 from deepconv.engine.kernels.planes import fill_planes
@@ -74,7 +75,10 @@ from deepconv.engine.kernels.simd import (
     store_tile,
     zeros_tile,
 )
-from deepconv.engine.kernels.steps import add_tile, prefetch
+from deepconv.engine.kernels.steps import add_tile, interleave, prefetch
+
+_TOGETHER = 16
+"""Channels whose weights are packed for one tile of filters after the other: as many pages are read at once."""
 
 
 @part
@@ -281,6 +285,30 @@ def convolve(
         unit += tiles
 
 
+@part
+def pack_tile(weight, target, table, job, rows, first, last, zero):
+    """Write a filter tile's weights of the channels `first` up to `last`; filters behind its `rows` are zeros."""
+    filter_step, channel_step = table[WEIGHT_FILTER], table[WEIGHT_CHANNEL]
+    taps, cells = job[JOB_DEPTH] // table[CHANNELS], shift(table, job[JOB_CELLS])
+    p = first * taps
+    if table[WEIGHT_ORDERED] and rows == ROWS:  # cells stand as they are wanted
+        while p + lanes(zero) <= last * taps:
+            interleave(shift(weight, p), filter_step, shift(target, p * ROWS), ROWS)
+            p += lanes(zero)
+    for channel in range(p // taps, last):
+        for t in range(taps):
+            source = shift(weight, channel * channel_step + cells[t])
+            place = shift(target, (channel * taps + t) * ROWS)
+            if rows == ROWS:
+                for r in range(ROWS):
+                    place[r] = source[r * filter_step]
+            else:
+                for r in range(ROWS):
+                    place[r] = zero
+                for r in range(rows):
+                    place[r] = source[r * filter_step]
+
+
 @kernel
 def pack_weight(weight_address, target_address, table_address, zero: Number):
     """Write the weights as `convolve` reads them: for each job, group and filter tile `[channel][cell][ROWS]`.
@@ -296,20 +324,15 @@ def pack_weight(weight_address, target_address, table_address, zero: Number):
     table = pointer(table_address, table_address)
     weight, target = pointer(weight_address, zero), pointer(target_address, zero)
     filters, channels = table[FILTERS], table[CHANNELS]
-    filter_step, channel_step = table[WEIGHT_FILTER], table[WEIGHT_CHANNEL]
     for j in range(table[JOBS]):
         job = shift(table, table[JOB_LIST] + j * JOB_FIELDS)
-        taps, cells = job[JOB_DEPTH] // channels, shift(table, job[JOB_CELLS])
-        place = job[JOB_WEIGHT]
+        depth, place = job[JOB_DEPTH], job[JOB_WEIGHT]
         for group in range(table[GROUPS]):
-            for f in range(0, filters, ROWS):
-                tile = shift(weight, group * table[WEIGHT_GROUP] + f * filter_step)
-                rows = min(ROWS, filters - f)
-                for c in range(channels):
-                    for t in range(taps):
-                        source = shift(tile, c * channel_step + cells[t])
-                        for r in range(rows):
-                            target[place + r] = source[r * filter_step]
-                        for r in range(rows, ROWS):
-                            target[place + r] = zero
-                        place += ROWS
+            source = shift(weight, group * table[WEIGHT_GROUP])
+            for channel in range(0, channels, _TOGETHER):
+                for f in range(0, filters, ROWS):
+                    rows, some = min(ROWS, filters - f), min(_TOGETHER, channels - channel)
+                    tile = shift(target, place + f * depth)
+                    first = shift(source, f * table[WEIGHT_FILTER])
+                    pack_tile(first, tile, table, job, rows, channel, channel + some, zero)
+            place += table[TILES] * ROWS * depth

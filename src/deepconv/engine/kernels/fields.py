@@ -42,11 +42,12 @@ PLANES_AT = 29
 WEIGHT_FILTER = 30
 WEIGHT_CHANNEL = 31
 WEIGHT_GROUP = 32
+WEIGHT_ORDERED = 36  # whether a filter's weights stand in the order of the product's rows
 
 JOBS = 33  # convolutions over the same planes: one, or one for each phase of an input gradient
 JOB_LIST = 34  # at: JOB_FIELDS each, as a whole block has them
 BLOCK_LIST = 35  # at: BLOCK_FIELDS each
-FIELDS = 36
+FIELDS = 37
 
 # ---- a block: some images, or a strip of one ----------------------------------------------------------------
 BLOCK_IMAGES = 0

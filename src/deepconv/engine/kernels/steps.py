@@ -82,3 +82,34 @@ def prefetch(typing: Any, p: Any, index: Any, write: Any) -> Any:
         return context.get_dummy_value()
 
     return kinds, generate
+
+
+@intrinsic(prefer_literal=True)
+def interleave(typing: Any, source: Any, row_step: Any, target: Any, rows: Any) -> Any:
+    """Write the first elements of `rows` vectors, then their second ones, and so on.
+
+    The vectors begin at `source[r·row_step]`; `rows`, known when compiled, is a power of two.
+    """
+    count = rows.literal_value
+
+    def zipped(builder: Any, vectors: list[Any]) -> list[Any]:
+        if len(vectors) == 1:
+            return vectors
+        width = vectors[0].type.count
+        kind = ir.VectorType(ir.IntType(32), width)
+        result = []
+        for a, b in zip(zipped(builder, vectors[::2]), zipped(builder, vectors[1::2]), strict=True):
+            for half in range(0, width, width // 2):
+                picks = [half + i // 2 + (width if i % 2 else 0) for i in range(width)]
+                result.append(builder.shuffle_vector(a, b, emit.constant(kind, picks)))
+        return result
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vector = context.get_value_type(Vector(source.dtype))
+        places = [builder.gep(args[0], [builder.mul(args[1], ir.Constant(_I64, r))]) for r in range(count)]
+        values = zipped(builder, [emit.load(builder, place, vector) for place in places])
+        for i, value in enumerate(values):
+            emit.store(builder, value, builder.gep(args[2], [ir.Constant(_I64, i * vector.count)]))
+        return context.get_dummy_value()
+
+    return types.void(source, types.int64, target, rows), generate
