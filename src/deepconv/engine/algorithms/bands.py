@@ -75,7 +75,7 @@ def _axis(problem: Problem, i: int) -> Axis:
         for a in range(stride)
     ]
     lead = -min(shift for phase in found for _, shift in phase)
-    phases = tuple(tuple((r, 0, shift + lead) for r, shift in phase) for phase in found)
+    phases = tuple(tuple((r, 0, shift + lead) for r, shift in phase[::-1]) for phase in found)
     return Axis(out, 1, lead, n, stride, phases)
 
 
@@ -91,6 +91,7 @@ class Form:
         band: rows of each phase of the result that are computed at a time.
         columns: of a phase in scratch memory.
         itemsize: bytes of a number.
+        summed: whether planes are multiplied with planes: then nothing but zeros stands between their rows.
         groups: of the problem.
     """
 
@@ -101,6 +102,7 @@ class Form:
     groups: int
     band: int
     itemsize: int
+    summed: bool
 
     @property
     def rows(self) -> int:
@@ -115,7 +117,7 @@ class Form:
     @property
     def columns(self) -> int:
         """Numbers of a row in scratch memory."""
-        return _up(self.across.most + self.across.reach, self.lanes)
+        return _up(self.across.most + self.across.reach, 1 if self.summed else self.lanes)
 
     @property
     def phases(self) -> int:
@@ -154,6 +156,21 @@ class Form:
         )
 
     @cached_property
+    def block(self) -> tuple[int, int, int]:
+        """Rows of cells, cells in a row and their distance; three zeros where no two rows of pixels are shared."""
+        if self.phases > 1 or self.down.step > 1 or self.across.step > 1:
+            return 0, 0, 0
+        rows, columns = (
+            [shift for _, _, shift in self.down.cells[0]],
+            [shift for _, _, shift in self.across.cells[0]],
+        )
+        step = columns[1] - columns[0] if len(columns) > 1 else 1
+        nine = (len(rows), columns, self.sources) == (3, [0, 1, 2], 1)
+        if rows == list(range(len(rows))) and (nine or len(rows) > 3):
+            return len(rows), len(columns), step
+        return 0, 0, 0
+
+    @cached_property
     def order(self) -> Array:
         """Which number of a filter each cell is."""
         return np.array([i for phase in self.cells for i, _ in phase], np.intp)
@@ -167,7 +184,7 @@ class Form:
             down.size, across.size, down.lead, across.lead, down.step, across.step,
             self.rows, self.columns, self.band, down.most,
             down.result, across.result, down.result_step, across.result_step, self.y_columns,
-            sum(map(len, self.cells)),
+            sum(map(len, self.cells)), self.channel, *self.block,
             *down.spans(down.most + down.reach), *across.spans(self.columns),
         ]  # fmt: skip
         first = 0
@@ -193,7 +210,8 @@ def form(problem: Problem, bytes_at_once: int) -> Form:
     down, across = _axis(problem, rank - 2), _axis(problem, rank - 1)
 
     def banded(band: int) -> Form:
-        return Form(down, across, sources, results, problem.groups, band, problem.dtype.itemsize)
+        summed = problem.which == "weight_grad"
+        return Form(down, across, sources, results, problem.groups, band, problem.dtype.itemsize, summed)
 
     one = banded(1)
     row = one.sources * down.step * across.step * one.columns * one.itemsize

@@ -43,7 +43,7 @@ def _scratch(problem: Problem) -> int:
     f = _form(problem)
     numbers = f.sources * f.channel + 16 * f.columns + 64 * f.lanes
     if problem.which == "weight_grad":
-        numbers += f.results * (problem.window.taps + _CELLS) * f.lanes
+        numbers += f.results * (problem.window.taps + _CELLS) * f.lanes + f.band * f.columns
     elif f.phases > 1:
         numbers += f.phases * f.band * f.y_columns
     return numbers * f.itemsize

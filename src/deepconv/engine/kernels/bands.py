@@ -6,13 +6,12 @@ into s *phases*, every s-th pixel each: from any phase pixels are read one besid
 multiplied, not skipped, so NaN and infinity arrive where the definition puts them.
 """
 
-from functools import partial
+import math
 from typing import Any
 
 import numba
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from deepconv.engine.kernels import emit
@@ -20,6 +19,7 @@ from deepconv.engine.kernels.frontend import part
 from deepconv.engine.kernels.simd import (
     Vector,
     lanes,
+    lanes_sum,
     load,
     load_part,
     relu_tile,
@@ -44,6 +44,16 @@ def evens(typing: Any, a: Any, b: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _shuffled(builder, args[0], args[1], list(range(0, 2 * a.lanes, 2)))
+
+    return a(a, b), generate
+
+
+@intrinsic
+def odds(typing: Any, a: Any, b: Any) -> Any:
+    """Return every second number of two vectors, from the second on."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _shuffled(builder, args[0], args[1], list(range(1, 2 * a.lanes, 2)))
 
     return a(a, b), generate
 
@@ -100,15 +110,83 @@ def add_scaled(typing: Any, tile: Any, number: Any, p: Any, row_step: Any, gap: 
     return tile(tile, number, p, types.int64, types.int64), generate
 
 
+@intrinsic(prefer_literal=True)
+def splats(typing: Any, p: Any, count: Any) -> Any:
+    """Return `count` numbers (known when compiled), each in all lanes of a vector."""
+    result = types.UniTuple(Vector(p.dtype), count.literal_value)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = ir.Constant(context.get_value_type(result), ir.Undefined)
+        vector = context.get_value_type(result.dtype)
+        for i in range(len(result)):
+            number = builder.load(builder.gep(args[0], [ir.Constant(I64, i)]))
+            value = builder.insert_value(value, emit.splat(builder, number, vector), i)
+        return value
+
+    return result(p, count), generate
+
+
+@intrinsic
+def add_square(typing: Any, tile: Any, cells: Any, p: Any, row_step: Any) -> Any:
+    """Return a tile of one vector a row with the products of a square of cells, held in registers, added.
+
+    `tile[i] + Σ cells[r][s] · (vector at p[(i + r)·row_step + s])`: each vector is loaded once for
+    all rows that it serves.
+    """
+    side = math.isqrt(len(cells))
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        tile, cells, p, row_step = args
+        height = len(signature.args[0])
+        vector = context.get_value_type(signature.args[1].dtype)
+        for i in range(height + side - 1):
+            row = builder.mul(row_step, ir.Constant(I64, i))
+            pixels = builder.gep(p, [row])
+            for s in range(side):
+                x = emit.load(builder, builder.gep(pixels, [ir.Constant(I64, s)]), vector)
+                for o in range(max(0, i - side + 1), min(height, i + 1)):
+                    cell = builder.extract_value(cells, (i - o) * side + s)
+                    total = emit.fma(builder, cell, x, builder.extract_value(tile, [o, 0]))
+                    tile = builder.insert_value(tile, total, [o, 0])
+        return tile
+
+    return tile(tile, cells, p, types.int64), generate
+
+
+@intrinsic(prefer_literal=True)
+def add_row(typing: Any, tile: Any, w: Any, w_step: Any, p: Any, gap: Any, first: Any, last: Any) -> Any:
+    """Return a tile with one row of vectors, times a number for each row, added to rows `first` to `last`.
+
+    `tile[i][v] + w[-i·w_step] · (vector at p[v·gap])`, where first ≤ i < last, both known when compiled.
+    """
+    rows = range(first.literal_value, last.literal_value)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        tile, w, w_step, p, gap = args[:5]
+        kind = signature.args[0]
+        vector = context.get_value_type(kind[0][0])
+        steps = [builder.mul(gap, ir.Constant(I64, v)) for v in range(len(kind[0]))]
+        right = [emit.load(builder, builder.gep(p, [step]), vector) for step in steps]
+        for i in rows:
+            number = builder.load(builder.gep(w, [builder.mul(w_step, ir.Constant(I64, -i))]))
+            left = emit.splat(builder, number, vector)
+            for v, x in enumerate(right):
+                total = emit.fma(builder, left, x, builder.extract_value(tile, [i, v]))
+                tile = builder.insert_value(tile, total, [i, v])
+        return tile
+
+    return tile(tile, w, types.int64, p, types.int64, first, last), generate
+
+
 @intrinsic
 def store_spaced(typing: Any, p: Any, row_step: Any, gap: Any, tile: Any) -> Any:
-    """Write vector v of row r of a tile to `p[r·row_step + v·gap]`, in this order."""
+    """Write vector v of row r of a tile to `p[r·row_step + v·gap]`, the first vectors of all rows first."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         p, row_step, gap, tile = args
         kind = signature.args[3]
-        for r in range(len(kind)):
-            for v in range(len(kind[0])):
+        for v in range(len(kind[0])):
+            for r in range(len(kind)):
                 row = builder.mul(row_step, ir.Constant(I64, r))
                 place = builder.gep(p, [builder.add(row, builder.mul(gap, ir.Constant(I64, v)))])
                 emit.store(builder, builder.extract_value(tile, [r, v]), place)
@@ -122,42 +200,34 @@ def dots(typing: Any, tile: Any, a: Any, a_step: Any, b: Any, places: Any) -> An
     """Return `tile[r][t] + (vector at a[r·a_step]) · (vector at b[places[t]])`: sums of products, lane by lane."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _dots(context, builder, signature, args, partial(emit.load, builder))
+        tile, a, a_step, b, places = args
+        rows, count = len(signature.args[0]), len(signature.args[0][0])
+        vector = context.get_value_type(signature.args[0][0][0])
+        steps = [builder.mul(a_step, ir.Constant(I64, r)) for r in range(rows)]
+        left = [emit.load(builder, builder.gep(a, [step]), vector) for step in steps]
+        for t in range(count):
+            right = emit.load(builder, builder.gep(b, [builder.extract_value(places, t)]), vector)
+            for r in range(rows):
+                total = emit.fma(builder, left[r], right, builder.extract_value(tile, [r, t]))
+                tile = builder.insert_value(tile, total, [r, t])
+        return tile
 
     return tile(tile, a, types.int64, b, places), generate
 
 
 @intrinsic
-def dots_part(typing: Any, tile: Any, a: Any, a_step: Any, b: Any, places: Any, count: Any) -> Any:
-    """Do as `dots` with the first `count` lanes alone; no others are read."""
+def opaque(typing: Any, p: Any) -> Any:
+    """Return a pointer of which LLVM forgets where it comes from.
+
+    Else it would count up a pointer for each of the twenty places that a tile reads, in as many registers, and
+    think about that for seconds; from one pointer places are reached by offsets that stay the same.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        def masked(p: Any, vector: Any) -> Any:
-            name = f"llvm.masked.load.v{vector.count}{emit.suffix(vector)}.p0"
-            place = builder.bitcast(p, vector.as_pointer())
-            kinds = [place.type, emit.I32, mask.type, vector]
-            function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, kinds), name)
-            align = ir.Constant(emit.I32, emit.align(vector))
-            return builder.call(function, [place, align, mask, ir.Constant(vector, None)])
+        kind = ir.FunctionType(args[0].type, [args[0].type])
+        return builder.asm(kind, "", "=r,0", args, side_effect=False)
 
-        mask = emit.mask(builder, args[5], context.get_value_type(signature.args[0][0][0]))
-        return _dots(context, builder, signature, args, masked)
-
-    return tile(tile, a, types.int64, b, places, types.int64), generate
-
-
-def _dots(context: Any, builder: Any, signature: Any, args: Any, loaded: Any) -> Any:
-    """Emit the products of `dots` with vectors that `loaded` fetches."""
-    tile, a, a_step, b, places = args[:5]
-    rows, count = len(signature.args[0]), len(signature.args[0][0])
-    vector = context.get_value_type(signature.args[0][0][0])
-    left = [loaded(builder.gep(a, [builder.mul(a_step, ir.Constant(I64, r))]), vector) for r in range(rows)]
-    for t in range(count):
-        right = loaded(builder.gep(b, [builder.extract_value(places, t)]), vector)
-        for r in range(rows):
-            total = emit.fma(builder, left[r], right, builder.extract_value(tile, [r, t]))
-            tile = builder.insert_value(tile, total, [r, t])
-    return tile
+    return p(p), generate
 
 
 @intrinsic
@@ -187,30 +257,32 @@ def clear(p, start, stop, zero):
 
 
 @part
-def _bring(source, count, step, room, to):
-    """Copy `count` numbers, `step` apart, of the `room` left in a row; up to a vector behind them is written."""
+def _bring_rows(source, source_step, rows, count, step, room, to, columns):
+    """Copy rows of `count` numbers, `step` apart, of the `room` left in a row; up to a vector behind is written."""
     width = lanes(source[0])
-    if step == 1 and count >= width:
-        last = count - width  # the last vector reaches back
-        for i in range(0, last, width):
-            store(to, i, load(source, i))
-        store(to, last, load(source, last))
-    elif step == 1:
-        store(to, 0, load_part(source, 0, count))
-    elif step == 2:
-        i = 0
-        while i < count and 2 * (i + width) <= room:
-            store(to, i, evens(load(source, 2 * i), load(source, 2 * i + width)))
-            i += width
-        while i < count:
-            left = room - 2 * i
-            store(
-                to, i, evens(load_part(source, 2 * i, left), load_part(source, 2 * i + width, left - width))
-            )
-            i += width
-    else:
-        for j in range(count):
-            to[j] = source[j * step]
+    last = count - width  # the last vector reaches back
+    for _ in range(rows):
+        source = opaque(source)
+        if step == 1 and last >= 0:
+            for j in range(0, last, width):
+                store(to, j, load(source, j))
+            store(to, last, load(source, last))
+        elif step == 1:
+            store(to, 0, load_part(source, 0, count))
+        elif step == 2 and last > 0:
+            for j in range(0, last, width):
+                store(to, j, evens(load(source, 2 * j), load(source, 2 * j + width)))
+            if 2 * count <= room:
+                store(to, last, evens(load(source, 2 * last), load(source, 2 * last + width)))
+            else:
+                store(to, last, odds(load(source, 2 * last - 1), load(source, 2 * last + width - 1)))
+        elif step == 2:
+            low, high = load_part(source, 0, room), load_part(source, width, room - width)
+            store(to, 0, evens(low, high))
+        else:
+            for j in range(count):
+                to[j] = source[j * step]
+        source, to = shift(source, source_step), shift(to, columns)
 
 
 @function
@@ -232,10 +304,12 @@ def bring_plane(source, width, top, left, down, across, spans, first, rows, colu
             pixel = low * across + b - left
             if not whole:
                 clear(to, at, at + start * columns, zero)
-            if high > low:
-                for i in range(start, stop):
-                    row = shift(source, ((first + i) * down + a - top) * width + pixel)
-                    _bring(row, high - low, across, width - pixel, shift(to, at + i * columns + low))
+            if high > low and stop > start:
+                corner = shift(source, ((first + start) * down + a - top) * width + pixel)
+                place = shift(to, at + start * columns + low)
+                _bring_rows(
+                    corner, down * width, stop - start, high - low, across, width - pixel, place, columns
+                )
             if not whole:
                 clear(to, at + stop * columns, at + rows * columns, zero)
             at += rows * columns
@@ -277,22 +351,59 @@ def put_plane(source, rows, columns, down, across, first, count, y, height, widt
 
 
 @part
-def put_tile(tile, rows, vectors, y, step, gap, count, room, folded, buffer):
-    """Write the first `count` rows of a tile of `rows` rows and `vectors` vectors, `step` and `gap` apart.
+def put_tile(tile, rows, vectors, y, step, gap, lower, count, room, folded, buffer):
+    """Write those rows of a tile, of `rows` rows and `vectors` vectors, that are below `count`.
 
+    Rows are `step` apart, the vectors of one `gap`, and `lower` is by how many rows the next vector stands below.
     What a vector has beyond a row's end lands where the next row is written later; behind the `room`
     numbers from `y[0]` to the plane's end nothing is written. `folded`: zero for what is below zero.
     """
     width = lanes(y[0])
     if folded:
         tile = relu_tile(tile)
-    if count >= rows and (rows - 1) * step + (vectors - 1) * gap + width <= room:
+    bottom = (rows - 1) * step + (vectors - 1) * gap + width
+    if count >= rows + (vectors - 1) * lower and bottom <= room:
         store_spaced(y, step, gap, tile)
     else:
-        store_spaced(buffer, vectors * width, width, tile)
-        for i in range(min(count, rows) * vectors):
-            at = i // vectors * step + i % vectors * gap
-            if at + width <= room:
-                store(y, at, load(buffer, i * width))
-            else:
-                store_part(y, at, load(buffer, i * width), room - at)
+        store_spaced(buffer, width, rows * width, tile)
+        for i in range(rows * vectors):
+            r, v = i % rows, i // rows
+            at = r * step + v * gap
+            if r + v * lower < count:
+                if at + width <= room:
+                    store(y, at, load(buffer, i * width))
+                else:
+                    store_part(y, at, load(buffer, i * width), room - at)
+
+
+@part
+def bring_gradient(dy, y_columns, rows, to, columns, zero):
+    """Copy rows of an output's gradient as far apart as those of the pixels; zeros stand between them already."""
+    _bring_rows(dy, y_columns, rows, y_columns, 1, y_columns, to, columns)
+    clear(to, rows * columns, rows * columns + 1, zero)
+
+
+@part
+def add_sums(tile, filters, cells, totals, dy, dy_step, rows, y_columns, x, columns, places, buffer, zero):
+    """Add a plane's sums of products, a vector for each of `filters·cells`, to `totals`.
+
+    Between the rows of `dy` stand zeros, which have met pixels that no window has there. If one of those was
+    infinite or NaN, so is a sum: then all are computed again, number by number.
+    """
+    width = lanes(zero)
+    store_spaced(buffer, cells * width, width, tile)
+    whole = load(buffer, 0)
+    for i in range(1, filters * cells):
+        whole = whole + load(buffer, i * width)
+    check = lanes_sum(whole)
+    if check - check != 0:
+        clear(buffer, 0, filters * cells * width, zero)
+        for i in range(filters * cells):
+            gradient, pixels = shift(dy, i // cells * dy_step), shift(x, places[i % cells])
+            total = zero
+            for h in range(rows):
+                for j in range(h * columns, h * columns + y_columns):
+                    total += gradient[j] * pixels[j]
+            buffer[i * width] = total
+    for i in range(0, filters * cells * width, width):
+        store(totals, i, load(totals, i) + load(buffer, i))
