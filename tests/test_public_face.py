@@ -43,6 +43,7 @@ def test_every_operator_has_its_gradients():
         "global_lp_pool",
         "upsample",
         "relu",
+        "relu6",
         "leaky_relu",
         "gelu",
         "silu",

@@ -81,6 +81,8 @@ _NAMES = {
     "operators.activation": (
         "relu",
         "relu_input_grad",
+        "relu6",
+        "relu6_input_grad",
         "leaky_relu",
         "leaky_relu_input_grad",
         "sigmoid",
@@ -134,6 +136,7 @@ _NAMES = {
         "Parameter",
         "Pullback",
         "ReLU",
+        "ReLU6",
         "Residual",
         "Sequential",
         "SiLU",
@@ -243,6 +246,7 @@ if TYPE_CHECKING:
     from deepconv.layers import Parameter as Parameter
     from deepconv.layers import Pullback as Pullback
     from deepconv.layers import ReLU as ReLU
+    from deepconv.layers import ReLU6 as ReLU6
     from deepconv.layers import Residual as Residual
     from deepconv.layers import Sequential as Sequential
     from deepconv.layers import Sigmoid as Sigmoid
@@ -258,6 +262,8 @@ if TYPE_CHECKING:
     from deepconv.operators.activation import log_softmax as log_softmax
     from deepconv.operators.activation import log_softmax_input_grad as log_softmax_input_grad
     from deepconv.operators.activation import relu as relu
+    from deepconv.operators.activation import relu6 as relu6
+    from deepconv.operators.activation import relu6_input_grad as relu6_input_grad
     from deepconv.operators.activation import relu_input_grad as relu_input_grad
     from deepconv.operators.activation import sigmoid as sigmoid
     from deepconv.operators.activation import sigmoid_input_grad as sigmoid_input_grad

@@ -112,7 +112,7 @@ def test_edges_of_the_range(dtype):
         np.testing.assert_array_equal(np.signbit(y[:4]), np.signbit(np.array(values[:4])))
 
 
-NAMES = ["relu", "leaky_relu", "sigmoid", "tanh", "silu", "gelu", "gelu_tanh"]
+NAMES = ["relu", "relu6", "leaky_relu", "sigmoid", "tanh", "silu", "gelu", "gelu_tanh"]
 
 
 def by_numpy(monkeypatch, function, *args):

@@ -67,6 +67,7 @@ CASES = [
     case(lambda: dl.Linear(None, 3), (4, 5), (4, 3)),
     case(lambda: dl.Linear(5, 3, bias=False), (2, 4, 5), (2, 4, 3)),
     case(dl.ReLU, (3, 4, 5), (3, 4, 5)),
+    case(dl.ReLU6, (3, 4, 5), (3, 4, 5)),
     case(lambda: dl.LeakyReLU(0.2), (3, 4, 5), (3, 4, 5)),
     case(dl.GELU, (3, 4, 5), (3, 4, 5)),
     case(lambda: dl.GELU("tanh"), (3, 4, 5), (3, 4, 5)),

@@ -21,6 +21,7 @@ def gelu_tanh(v):
 # name, arguments, the same in plain Python, limits at -inf and inf
 POINTWISE = [
     ("relu", {}, lambda v: max(v, 0.0), (0, math.inf)),
+    ("relu6", {}, lambda v: min(max(v, 0.0), 6.0), (0, 6)),
     ("leaky_relu", {}, lambda v: v if v > 0 else 0.01 * v, (-math.inf, math.inf)),
     ("leaky_relu", {"negative_slope": 1.5}, lambda v: v if v > 0 else 1.5 * v, (-math.inf, math.inf)),
     ("leaky_relu", {"negative_slope": -0.5}, lambda v: v if v > 0 else -0.5 * v, (math.inf, math.inf)),
@@ -153,7 +154,7 @@ def test_empty_arrays_and_refusals(rng, name):
         ValueError, match=rf"{name}_input_grad: dy has shape \(3,\) but the output has \(2, 3\)"
     ):
         input_grad(x[0], x)
-    if name != "relu":
+    if name not in ("relu", "relu6"):
         with pytest.raises(
             TypeError, match=rf"{name}: got int64 \(2, 3\), but {name} of a whole number is none"
         ):

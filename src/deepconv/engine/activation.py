@@ -82,6 +82,24 @@ def relu_input_grad(dy: Array, x: Array) -> Array:
     return mask.view(dy.dtype)
 
 
+@_in_one_pass("relu6")
+def relu6(x: Array) -> Array:
+    """Return x between 0 and 6; NaN stays NaN."""
+    y: Array = np.clip(x, x.dtype.type(0), x.dtype.type(6))
+    return y
+
+
+@_in_one_pass("relu6_grad")
+def relu6_input_grad(dy: Array, x: Array) -> Array:
+    """Return `dy` where x is neither `<= 0` nor `>= 6`, else 0: at the limits the gradient is 0, at NaN it passes."""
+    beyond = np.less_equal(x, 0)
+    beyond |= np.greater_equal(x, 6)
+    mask = all_ones(beyond, dy.dtype)
+    np.invert(mask, out=mask)
+    mask &= as_bits(dy)
+    return mask.view(dy.dtype)
+
+
 def leaky_relu(x: Array, slope: float) -> Array:
     """Return x where it is positive, `slope · x` where it is not."""
     return _leaky_relu(x, slope) if slope else relu(x)  # -inf · 0 would be NaN

@@ -1,6 +1,6 @@
 """Layers: steps of a network, each with the way back. A new one is a file here and a line in `LAYERS`."""
 
-from deepconv.layers.activation import GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softmax, Tanh
+from deepconv.layers.activation import GELU, LeakyReLU, ReLU, ReLU6, Sigmoid, SiLU, Softmax, Tanh
 from deepconv.layers.base import Gradients, Layer, Pullback
 from deepconv.layers.checking import GradientError, GradientReport, check_gradients
 from deepconv.layers.concat import Concat
@@ -28,7 +28,7 @@ from deepconv.layers.upsample import Upsample
 
 _CLASSES: tuple[type[Layer], ...] = (
     *(Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, Linear),
-    *(ReLU, LeakyReLU, GELU, SiLU, Sigmoid, Tanh, Softmax),
+    *(ReLU, ReLU6, LeakyReLU, GELU, SiLU, Sigmoid, Tanh, Softmax),
     *(MaxPool1d, MaxPool2d, MaxPool3d, AvgPool1d, AvgPool2d, AvgPool3d, GlobalAvgPool),
     *(BatchNorm, GroupNorm, LayerNorm, Dropout, Flatten, Upsample, Add, Concatenate),
     *(Graph, Sequential, Residual, Concat),
@@ -72,6 +72,7 @@ __all__ = [
     "Parameter",
     "Pullback",
     "ReLU",
+    "ReLU6",
     "Residual",
     "Sequential",
     "SiLU",

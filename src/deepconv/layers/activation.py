@@ -43,6 +43,17 @@ class ReLU(Activation):
     functions = (activation.relu, activation.relu_input_grad)
 
 
+class ReLU6(Activation):
+    """`min(max(x, 0), 6)`. Howard et al., "MobileNets", 2017.
+
+    Example:
+        >>> ReLU6()(np.array([-1.0, 2.0, 7.0]))
+        array([0., 2., 6.])
+    """
+
+    functions = (activation.relu6, activation.relu6_input_grad)
+
+
 class LeakyReLU(Activation):
     """`x` where it is positive, `negative_slope·x` elsewhere.
 

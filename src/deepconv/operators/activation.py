@@ -62,6 +62,51 @@ def relu_input_grad(dy: Array, x: Array) -> Array:
     return engine.relu_input_grad(*np.atleast_1d(dy, x)).reshape(x.shape).astype(result, copy=False)
 
 
+def relu6(x: Array) -> Array:
+    """Return `min(max(x, 0), 6)`, which keeps small networks within the range of small types.
+
+    Howard et al., "MobileNets", 2017.
+
+    Args:
+        x: any shape.
+
+    Returns:
+        An array of x's shape; floats keep their type, integers come back as int64. NaN stays NaN.
+
+    Raises:
+        TypeError, OverflowError: no numbers, or a uint64 beyond int64.
+
+    Example:
+        >>> relu6(np.array([-1.0, 2.0, 7.0]))
+        array([0., 2., 6.])
+    """
+    (x,), result = checks.numbers("relu6", as_array("relu6", "x", x))
+    return engine.relu6(np.atleast_1d(x)).reshape(x.shape).astype(result, copy=False)
+
+
+def relu6_input_grad(dy: Array, x: Array) -> Array:
+    """Return the gradient of `relu6`'s input: `dy` where x is between 0 and 6, else 0 (at both limits, too).
+
+    Args:
+        dy: the gradient of the output, of x's shape.
+        x: as in `relu6`.
+
+    Returns:
+        An array of x's shape, of the dtype that `dy` and `x` promote to.
+
+    Raises:
+        TypeError, ValueError: no numbers, or `dy` of another shape than x.
+
+    Example:
+        >>> relu6_input_grad(np.array([5.0, 7.0, 9.0]), np.array([-1.0, 2.0, 6.0]))
+        array([0., 7., 0.])
+    """
+    op = "relu6_input_grad"
+    dy, x = _pair(op, dy, x)
+    (dy, x), result = checks.numbers(op, dy, x)
+    return engine.relu6_input_grad(*np.atleast_1d(dy, x)).reshape(x.shape).astype(result, copy=False)
+
+
 def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
     """Return x where it is positive, `negative_slope · x` where it is not.
 

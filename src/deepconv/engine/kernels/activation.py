@@ -16,6 +16,8 @@ from deepconv.engine.kernels.lanewise import (
     select,
 )
 from deepconv.engine.kernels.simd import (
+    clip,
+    clip_grad,
     fma,
     lanes,
     lanes_sum,
@@ -60,6 +62,16 @@ def _relu(x, number):
 @part
 def _relu_grad(dy, x, number):
     return select(less_equal(x, like(x, 0.0)), like(x, 0.0), dy)
+
+
+@part
+def _relu6(x, number):
+    return clip(x, like(x, 0.0), like(x, 6.0))
+
+
+@part
+def _relu6_grad(dy, x, number):
+    return clip_grad(dy, x, like(x, 0.0), like(x, 6.0))
 
 
 @part
@@ -177,6 +189,8 @@ def _backward(function, name):
 
 relu = _forward(_relu, "relu")
 relu_grad = _backward(_relu_grad, "relu_grad")
+relu6 = _forward(_relu6, "relu6")
+relu6_grad = _backward(_relu6_grad, "relu6_grad")
 leaky_relu = _forward(_leaky_relu, "leaky_relu")
 leaky_relu_grad = _backward(_leaky_relu_grad, "leaky_relu_grad")
 sigmoid = _forward(_sigmoid, "sigmoid")
