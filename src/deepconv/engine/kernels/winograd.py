@@ -18,6 +18,7 @@ from typing import NamedTuple
 from deepconv.engine.kernels.frontend import Number, kernel, part
 from deepconv.engine.kernels.simd import (
     TARGET,
+    add_tiles,
     as_number,
     lanes,
     load,
@@ -144,18 +145,18 @@ def _multiply(v, v_row, u, depth, m, large, small, add, zero):
     width = PANEL * lanes(zero)
     for _ in range(large):
         tile = zeros_tile(LARGE, PANEL, zero)
-        if add:
-            tile = load_tile(m, width, tile)
         for c in range(depth):
             tile = outer(tile, shift(v, c), v_row, shift(u, c * width))
+        if add:
+            tile = add_tiles(tile, load_tile(m, width, tile))
         store_tile(m, width, tile)
         v, m = shift(v, LARGE * v_row), shift(m, LARGE * width)
     for _ in range(small):
         short = zeros_tile(SMALL, PANEL, zero)
-        if add:
-            short = load_tile(m, width, short)
         for c in range(depth):
             short = outer(short, shift(v, c), v_row, shift(u, c * width))
+        if add:
+            short = add_tiles(short, load_tile(m, width, short))
         store_tile(m, width, short)
         v, m = shift(v, SMALL * v_row), shift(m, SMALL * width)
 

@@ -26,7 +26,7 @@ def scratch(size: int) -> int:
     """
     buffer: Array | None = getattr(_kept, "buffer", None)
     if buffer is None or buffer.nbytes < size + _ALIGNED:
-        _kept.buffer = None  # given back first, so that both are never held at once
+        _kept.buffer = buffer = None  # given back first, so that both are never held at once
         buffer = np.empty(size + _ALIGNED, np.uint8)
         _kept.buffer = buffer
         _kept.address = buffer.ctypes.data + (-buffer.ctypes.data) % _ALIGNED
