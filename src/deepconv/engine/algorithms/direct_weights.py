@@ -24,7 +24,7 @@ KERNELS = library("direct_weights")
 _LINE = 64
 """Bytes; every part of the scratch memory begins at a multiple."""
 
-_FEWEST, _MOST = 256, 4096
+_FEWEST, _MOST = 256, 2048
 """Places of a band: so many at least, where there are so many; and at most, if that leaves a row."""
 
 
@@ -56,12 +56,12 @@ def cost(problem: Problem) -> float:
     per_group = problem.batch * problem.places * plan.tile_rows * plan.blocks * plan.filters
     multiply_adds = problem.groups * per_group
     turned = 2 * math.prod(problem.y_shape) * item
-    padded = plan.padded * 2 * math.prod(problem.x_shape) * item
+    copied = plan.copied * 2 * math.prod(problem.x_shape) * item
     sums = 4 * problem.groups * plan.tile_rows * plan.blocks * plan.filters * item
     return (
         rate.call
         + 2 * multiply_adds / rate.tile * width(problem.dtype)
-        + (turned + padded + sums) / rate.copy
+        + (turned + copied + sums) / rate.copy
     )
 
 
@@ -99,40 +99,68 @@ def bias_grad(dy: Array, number_of_threads: int = 1) -> Array:
 
 
 @dataclass(frozen=True)
-class _Axes:
-    """The spatial axes as the kernel has them: (outer, middle, inner), those that are missing of size one."""
+class _Axis:
+    """One spatial axis as the kernel has it.
 
-    image: tuple[int, ...]
-    out: tuple[int, ...]
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    dilation: tuple[int, ...]
-    before: tuple[int, ...]
+    Attributes:
+        image: the image's size.
+        out: how many places the window takes.
+        kernel: how many cells it looks at.
+        cell: the distance between two of them.
+        move: the window's step, over the numbers that are taken.
+        take: every which number of the image is taken; the stride, where the window has but one cell.
+        before: the zeros before the image, not taken ones counted too.
+    """
+
+    image: int = 1
+    out: int = 1
+    kernel: int = 1
+    cell: int = 1
+    move: int = 1
+    take: int = 1
+    before: int = 0
 
     @property
-    def span(self) -> tuple[int, ...]:
+    def span(self) -> int:
         """How far the window reaches."""
-        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+        return self.cell * (self.kernel - 1) + 1
 
     @property
-    def seen(self) -> tuple[int, ...]:
-        """How much of the padded image all places see."""
-        return tuple((o - 1) * s + n for o, s, n in zip(self.out, self.stride, self.span, strict=True))
+    def seen(self) -> int:
+        """How many numbers all places see."""
+        return (self.out - 1) * self.move + self.span
+
+    @property
+    def zeros(self) -> int:
+        """How many of those stand before the image."""
+        return min(self.seen, -(-self.before // self.take))
+
+    @property
+    def inside(self) -> int:
+        """How many of them stand in the image."""
+        return max(0, min(self.seen, (self.image - 1 + self.before) // self.take + 1) - self.zeros)
+
+    @property
+    def as_it_is(self) -> bool:
+        """Whether they can be read where they are."""
+        return self.take == 1 and self.before == 0 and self.seen <= self.image
 
 
-def _axes(problem: Problem) -> _Axes:
-    """Return the axes of a problem; of two axes the middle one is missing, as bands are cut along the outer."""
+_MISSING = _Axis()
+
+
+def _axes(problem: Problem) -> tuple[_Axis, _Axis, _Axis]:
+    """Return outer, middle and inner axis; of two axes the middle one is missing, as bands are cut along the outer."""
     w = problem.window
-
-    def three(numbers: tuple[int, ...], missing: int) -> tuple[int, ...]:
-        *outer, inner = numbers
-        return (*(outer or [missing]), missing, inner) if len(numbers) < 3 else numbers
-
-    before = tuple(b for b, _ in w.padding)
-    return _Axes(
-        three(problem.image, 1), three(problem.out, 1), three(w.kernel, 1),
-        three(w.stride, 1), three(w.dilation, 1), three(before, 0),
-    )  # fmt: skip
+    axes = [
+        _Axis(image, out, k, d, 1 if k == 1 else s, s if k == 1 else 1, before)
+        for image, out, k, d, s, (before, _) in zip(
+            problem.image, problem.out, w.kernel, w.dilation, w.stride, w.padding, strict=True
+        )
+    ]
+    *outer, inner = axes
+    outer = [*outer, _MISSING, _MISSING]
+    return outer[0], outer[1], inner
 
 
 @dataclass(frozen=True)
@@ -145,7 +173,7 @@ class _Work:
         blocks: blocks of filters in a group, each a task.
         filters: filters of a block.
         tile_rows: rows of dwᵀ in whole tiles.
-        padded: whether x is copied.
+        copied: whether x is.
         bytes: scratch memory of a thread.
         threads: how many take part.
     """
@@ -155,33 +183,32 @@ class _Work:
     blocks: int
     filters: int
     tile_rows: int
-    padded: bool
+    copied: bool
     bytes: int
     threads: int
     table_address: int
     facts_address: int
 
 
-def _tile(problem: Problem) -> tuple[bool, int, int]:
-    """Return whether the narrow tile is taken, its rows and its filters."""
+def _tile(problem: Problem) -> tuple[int, int]:
+    """Return the rows and the filters of a tile, as the kernel has them."""
     target = machine.target()
-    lanes, filters = target.vector_bytes // problem.dtype.itemsize, problem.out_channels // problem.groups
-    half = target.registers // 16 * lanes
-    narrow = -(-filters // half) % 2 == 1 and filters <= 3 * half
-    return (True, 12, half) if narrow else (False, 6, 2 * half)
+    return target.registers * 3 // 8, 2 * target.vector_bytes // problem.dtype.itemsize
 
 
-def _band(problem: Problem, axes: _Axes, padded: bool) -> tuple[int, int]:
+def _band(problem: Problem, axes: tuple[_Axis, _Axis, _Axis], copied: bool) -> tuple[int, int]:
     """Return how many images, and how many places of each, are taken at once.
 
     A band's x should stay in half of the second cache while all filters go by, but sums want places.
     """
-    places, row = problem.places, math.prod(axes.out[1:])
-    per_place = problem.in_channels // problem.groups * problem.dtype.itemsize * math.prod(axes.stride)
+    places, row = problem.places, axes[1].out * axes[2].out
+    per_place = (
+        problem.in_channels // problem.groups * problem.dtype.itemsize * math.prod(a.move for a in axes)
+    )
     wanted = min(_MOST, max(_FEWEST, machine.caches().l2 // 2 // per_place))
     if places <= wanted:
         return min(max(1, problem.batch), max(1, wanted // places)), places
-    unit = row if padded else 1
+    unit = row if copied else 1
     bands = max(1, round(places / wanted))
     return 1, -(-places // (bands * unit)) * unit
 
@@ -190,46 +217,37 @@ def _band(problem: Problem, axes: _Axes, padded: bool) -> tuple[int, int]:
 def _work(problem: Problem) -> _Work:
     """Return how a problem is computed."""
     axes, item = _axes(problem), problem.dtype.itemsize
+    outer, middle, inner = axes
     channels, filters = problem.in_channels // problem.groups, problem.out_channels // problem.groups
-    narrow, rows, block = _tile(problem)
+    rows, block = _tile(problem)
     blocks, total = -(-filters // block), channels * problem.window.taps
     tile_rows = -(-total // rows) * rows
-    padded = any(b > 0 for b in axes.before) or any(n > i for n, i in zip(axes.seen, axes.image, strict=True))
-    images, band = _band(problem, axes, padded)
-    lines = math.prod(axes.seen[1:])
-    band_rows = (min(axes.out[0], -(-band // math.prod(axes.out[1:]))) - 1) * axes.stride[0] + axes.span[0]
-    plane = band_rows * lines if padded else math.prod(axes.image)
+    copied = not all(a.as_it_is for a in axes)
+    images, band = _band(problem, axes, copied)
+    lines = middle.seen * inner.seen
+    plane = math.prod(a.image for a in axes)
+    if copied:
+        plane = ((min(outer.out, -(-band // (middle.out * inner.out))) - 1) * outer.move + outer.span) * lines
     panel = max(16, machine.caches().l1 // 2 // (block * item))
     panel = -(-images * band // -(-images * band // panel))  # of equal size
-    used = threads.worth(problem.threads, problem.flops // 2)
-    used = min(used, blocks * problem.groups)
-    parts = [panel * block * item, images * band * 8, images * channels * plane * item * padded]
-    slack = machine.target().vector_bytes
+    used = min(threads.worth(problem.threads, problem.flops // 2), blocks * problem.groups)
     starts = [0]
-    for part in parts:
-        starts.append(starts[-1] + -(-(part + slack) // _LINE) * _LINE)
+    for part in (panel * block * item, images * band * 9 + 16, images * channels * plane * item * copied):
+        starts.append(starts[-1] + -(-(part + machine.target().vector_bytes) // _LINE) * _LINE)
     one = tile_rows * block * item
-    room = problem.workspace_limit // used - starts[-1]
-    chunk = max(1, min(blocks, -(-blocks * problem.groups // used), room // one))
-    facts = np.array(
-        [
-            problem.batch, problem.in_channels, problem.out_channels, problem.groups, *axes.image, *axes.out,
-            *axes.stride, axes.span[0], *axes.before, *axes.seen[1:], padded, narrow, total, tile_rows,
-            images, band, plane, panel, chunk, *starts,
-        ],
-        np.int64,
-    )  # fmt: skip
-    steps = (lines, axes.seen[2], 1) if padded else (math.prod(axes.image[1:]), axes.image[2], 1)
-    table = np.zeros(tile_rows, np.int64)
-    table[:total] = _offsets(channels, plane, axes, steps)
+    room = (problem.workspace_limit // used - starts[-1]) // one
+    chunk = max(1, min(blocks, -(-blocks * problem.groups // used), room))
+    numbers = [problem.batch, problem.in_channels, problem.out_channels, problem.groups]
+    for name in ("image", "out", "move", "take"):
+        numbers += [getattr(a, name) for a in axes]
+    numbers += [outer.before, middle.before, outer.span, middle.seen, inner.seen]
+    numbers += [inner.zeros, inner.inside, inner.zeros * inner.take - inner.before, copied]
+    numbers += [total, tile_rows, images, band, plane, panel, chunk, *starts]
+    facts, table = np.array(numbers, np.int64), np.zeros(tile_rows + rows, np.int64)
+    steps = (lines, inner.seen, 1) if copied else (middle.image * inner.image, inner.image, 1)
+    cells = np.indices((channels, *(a.kernel for a in axes))).reshape(4, -1)
+    table[:total] = [plane, *(a.cell * step for a, step in zip(axes, steps, strict=True))] @ cells
+    taken = starts[-1] + chunk * one
     return _Work(
-        table, facts, blocks, block, tile_rows, padded, starts[-1] + chunk * one, used, address(table), address(facts)
+        table, facts, blocks, block, tile_rows, copied, taken, used, address(table), address(facts)
     )  # fmt: skip
-
-
-def _offsets(channels: int, plane: int, axes: _Axes, steps: tuple[int, ...]) -> Array:
-    """Return how far each (channel, tap) lies from the first."""
-    cells = np.indices((channels, *axes.kernel)).reshape(4, -1)
-    scale = np.array([plane, *(d * s for d, s in zip(axes.dilation, steps, strict=True))])
-    offsets: Array = scale @ cells
-    return offsets

@@ -11,7 +11,7 @@ With padding, x is copied into scratch memory with its zeros, a *band* at a time
 image, or several small images. Places are taken in the order band, panel, place, whatever the number of threads.
 """
 
-from deepconv.engine.kernels.frontend import Number, kernel, part
+from deepconv.engine.kernels.frontend import Number, kernel, part, routine, stays_apart
 from deepconv.engine.kernels.simd import (
     TARGET,
     lanes,
@@ -22,6 +22,7 @@ from deepconv.engine.kernels.simd import (
     offsets,
     outer,
     pointer,
+    prefetch,
     shift,
     splat,
     store,
@@ -30,16 +31,24 @@ from deepconv.engine.kernels.simd import (
     zeros_tile,
 )
 
-# Rows and vectors of the two tiles: a wide one, and one for few filters or an odd rest of them.
-WIDE = (6, TARGET.registers // 8)
-NARROW = (12, TARGET.registers // 16)
+# Rows and vectors of the tile: 6 by 2 where there are 16 registers, 12 by 2 where 32. Two vectors are filters
+# enough for most layers; a second tile, wider or narrower, would have to be compiled too.
+TILE_ROWS, TILE_VECTORS = TARGET.registers * 3 // 8, 2
+VECTOR_BYTES, LINE_BYTES = TARGET.vector_bytes, 64
 
-# What stands where in the table of facts.
+# What stands where in the table of facts. TAKE_ is the step from one of the image's numbers to the next that is
+# copied, MOVE_ the window's step over what is read then.
 (
-    BATCH, CHANNELS, FILTERS, GROUPS, DEPTH, HEIGHT, WIDTH, OUT_DEPTH, OUT_HEIGHT, OUT_WIDTH,
-    STRIDE_D, STRIDE_H, STRIDE_W, SPAN_D, PAD_D, PAD_H, PAD_W, LINES, LINE, PADDED, NARROW_TILE,
+    BATCH, CHANNELS, FILTERS, GROUPS, DEPTH, HEIGHT, WIDTH, OUT_DEPTH, OUT_HEIGHT, OUT_WIDTH, MOVE_D, MOVE_H, MOVE_W,
+    TAKE_D, TAKE_H, TAKE_W, PAD_D, PAD_H, SPAN_D, LINES, LINE, BEFORE, INSIDE, SKIPPED, COPIED,
     ROWS, ROWS_PADDED, IMAGES, BAND, PLANE, PANEL, CHUNK, PANEL_AT, WHERE_AT, BAND_AT, SUMS_AT, FACTS,
-) = range(33)  # fmt: skip
+) = range(37)  # fmt: skip
+
+
+@part
+def _line(zero):
+    """Return how many numbers a line of memory has, as caches fetch it."""
+    return LINE_BYTES * lanes(zero) // VECTOR_BYTES
 
 
 @part
@@ -67,58 +76,58 @@ def _clear(a, count, zero):
 
 
 @part
-def _copy(a, b, count, zero):
-    """Copy `a` to `b`, and up to a vector of zeros behind."""
+def _copy(a, step, b, count, zero):
+    """Copy every number of `a` that is `step` behind the last to `b`, and up to a vector of zeros behind."""
     v = lanes(zero)
-    whole = count - count % v
-    for i in range(0, whole, v):
-        store(b, i, load(a, i))
-    if whole < count:
-        store(b, whole, load_part(a, whole, count - whole))
+    if step == 1:
+        whole = count - count % v
+        for i in range(0, whole, v):
+            store(b, i, load(a, i))
+        if whole < count:
+            store(b, whole, load_part(a, whole, count - whole))
+    else:
+        for i in range(count):
+            b[i] = a[i * step]
 
 
 @part
-def _pad(x, band, facts, channels, row, rows, zero):
-    """Copy channels' rows from `row` on, as the padded image counts them, each line with its zeros.
+def _copy_band(x, band, facts, channels, row, rows, zero):
+    """Copy channels' rows from `row` on, as the padded image counts them, to a band that had zeros around them.
 
-    Lines are written in order, so that what a line writes too much is the next one's.
+    Lines are written in order, so that what one writes too much, zeros, is the next one's.
     """
     depth, height, width = facts[DEPTH], facts[HEIGHT], facts[WIDTH]
-    line, before = facts[LINE], min(facts[PAD_W], facts[LINE])
-    inside = max(0, min(width, line - before))
+    lines, line, before, inside, step = facts[LINES], facts[LINE], facts[BEFORE], facts[INSIDE], facts[TAKE_W]
     for c in range(channels):
+        target = shift(band, c * facts[PLANE])
         for d in range(rows):
-            source_d = row + d - facts[PAD_D]
-            for h in range(facts[LINES]):
-                source_h = h - facts[PAD_H]
-                target = shift(band, c * facts[PLANE] + (d * facts[LINES] + h) * line)
+            source_d = (row + d) * facts[TAKE_D] - facts[PAD_D]
+            for h in range(lines):
+                source_h = h * facts[TAKE_H] - facts[PAD_H]
                 if source_d < 0 or source_d >= depth or source_h < 0 or source_h >= height:
                     _clear(target, line, zero)
                 else:
-                    _clear(target, before, zero)
-                    source = shift(x, ((c * depth + source_d) * height + source_h) * width)
-                    _copy(source, shift(target, before), inside, zero)
-                    _clear(shift(target, before + inside), line - before - inside, zero)
+                    source = shift(x, ((c * depth + source_d) * height + source_h) * width + facts[SKIPPED])
+                    _copy(source, step, shift(target, before), inside, zero)
+                target = shift(target, line)
 
 
 @part
 def _places(where, facts, images, begin, stop, image_step, row_step, line_step, row):
     """Write where the window stands for the places of a band, the first row of x in it being `row`."""
-    height, width = facts[OUT_HEIGHT], facts[OUT_WIDTH]
-    q = 0
+    height, width, move = facts[OUT_HEIGHT], facts[OUT_WIDTH], facts[MOVE_W]
     for n in range(images):
-        d, h, w = begin // (height * width), begin // width % height, begin % width
-        for _ in range(begin, stop):
-            at = n * image_step + (d * facts[STRIDE_D] - row) * row_step
-            where[q] = at + h * facts[STRIDE_H] * line_step + w * facts[STRIDE_W]
-            q += 1
-            w += 1
-            if w == width:
-                w = 0
-                h += 1
-                if h == height:
-                    h = 0
-                    d += 1
+        line, w, place = begin // width, begin % width, begin
+        while place < stop:
+            count = min(width - w, stop - place)
+            at = n * image_step + (line // height * facts[MOVE_D] - row) * row_step
+            at += line % height * facts[MOVE_H] * line_step + w * move
+            for i in range(count):
+                where[i] = at + i * move
+            where = shift(where, count)
+            place += count
+            line += 1
+            w = 0
 
 
 @part
@@ -136,60 +145,79 @@ def _panel(dy, panel, facts, q, stop, places, filters, width, zero):
         q += count
 
 
-def _summing(rows, vectors):
-    """Return the part that adds a panel's share to all rows of dwᵀ, a tile of `rows` at a time."""
+@routine
+def _add(
+    panel, x, where, count, piece, table, total, sums, fresh, ahead, ahead_at, ahead_step, filters, zero
+):
+    """Add a panel's share to all rows of dwᵀ.
 
-    @part
-    def add(panel, x, where, count, table, total, sums, fresh, zero):
-        width = vectors * lanes(zero)
-        for r in range(0, total, rows):
-            row = offsets(shift(table, r), rows)
-            tile = zeros_tile(rows, vectors, zero)
-            if not fresh:
-                tile = load_tile(shift(sums, r * width), width, tile)
-            for q in range(count):
+    Before each `piece` of places it asks for the next tile's x there and, from `ahead` on, for some of what the
+    next panel is made of: caches don't foresee lines of memory that are read in so short runs.
+    """
+    stays_apart()
+    width, line = TILE_VECTORS * lanes(zero), _line(zero)
+    for r in range(0, total, TILE_ROWS):
+        row, next_row = offsets(shift(table, r), TILE_ROWS), offsets(shift(table, r + TILE_ROWS), TILE_ROWS)
+        first, last = r * filters // total, (r + TILE_ROWS) * filters // total
+        tile = zeros_tile(TILE_ROWS, TILE_VECTORS, zero)
+        if not fresh:
+            tile = load_tile(shift(sums, r * width), width, tile)
+        for begin in range(0, count, piece):
+            end = min(begin + piece, count)
+            prefetch(shift(x, where[begin]), next_row, 1)
+            for k in range(first, last):
+                for i in range(begin // line, (end + line - 1) // line):
+                    prefetch(ahead, ahead_at[i] + k * ahead_step, 2)
+            for q in range(begin, end):
                 tile = outer(tile, shift(x, where[q]), row, shift(panel, q * width))
-            store_tile(shift(sums, r * width), width, tile)
-
-    return add
-
-
-_add_wide = _summing(*WIDE)
-_add_narrow = _summing(*NARROW)
+        store_tile(shift(sums, r * width), width, tile)
 
 
 @part
-def _width(facts, zero):
-    """Return how many filters a block has."""
-    return (NARROW[1] if facts[NARROW_TILE] else WIDE[1]) * lanes(zero)
-
-
-@part
-def _add_band(dy, x, where, table, panel, sums, facts, count, places, filters, fresh, zero):
+def _add_band(dy, x, where, turned, table, panel, sums, facts, count, places, filters, fresh, zero):
     """Add the share of a band's places to the sums of one block of filters."""
-    width, rows = _width(facts, zero), facts[ROWS_PADDED]
+    width, rows, line = TILE_VECTORS * lanes(zero), facts[ROWS_PADDED], _line(zero)
+    step = facts[OUT_DEPTH] * facts[OUT_HEIGHT] * facts[OUT_WIDTH]
     for q in range(0, count, facts[PANEL]):
         stop = min(count, q + facts[PANEL])
         _panel(dy, panel, facts, q, stop, places, filters, width, zero)
-        if facts[NARROW_TILE]:
-            _add_narrow(panel, x, shift(where, q), stop - q, table, rows, sums, fresh and q == 0, zero)
-        else:
-            _add_wide(panel, x, shift(where, q), stop - q, table, rows, sums, fresh and q == 0, zero)
+        ahead, at = shift(dy, filters * step), turned
+        if stop < count:
+            ahead, at = dy, shift(turned, stop // line)
+        seen, new = shift(where, q), fresh and q == 0
+        size = stop - q
+        piece = line if facts[ROWS] == facts[CHANNELS] // facts[GROUPS] else size
+        _add(panel, x, seen, size, piece, table, rows, sums, new, ahead, at, step, filters, zero)
+
+
+@part
+def _list_lines(turned, facts, count, places, zero):
+    """Write where every line of a band's places begins in dy."""
+    line = _line(zero)
+    image = facts[FILTERS] * facts[OUT_DEPTH] * facts[OUT_HEIGHT] * facts[OUT_WIDTH]
+    at, place = 0, 0
+    for i in range((count + line - 1) // line + 1):
+        turned[i] = at + place
+        place += line
+        while place >= places:
+            place -= places
+            at += image
 
 
 @part
 def _band(x, band, where, facts, images, begin, end, zero):
-    """Return where a band's numbers of x begin: in x itself or, with their padding, in `band`; list its places."""
+    """Return where a band's numbers of x begin, in x itself or copied to `band`, and list its places."""
     channels, area = facts[CHANNELS] // facts[GROUPS], facts[HEIGHT] * facts[WIDTH]
     image = facts[CHANNELS] * facts[DEPTH] * area
-    if not facts[PADDED]:
+    if not facts[COPIED]:
         _places(where, facts, images, begin, end, image, area, facts[WIDTH], 0)
         return x
     out_row = facts[OUT_HEIGHT] * facts[OUT_WIDTH]
-    row = begin // out_row * facts[STRIDE_D]
-    rows = (end - 1) // out_row * facts[STRIDE_D] + facts[SPAN_D] - row
+    row = begin // out_row * facts[MOVE_D]
+    rows = (end - 1) // out_row * facts[MOVE_D] + facts[SPAN_D] - row
     for n in range(images):
-        _pad(shift(x, n * image), shift(band, n * channels * facts[PLANE]), facts, channels, row, rows, zero)
+        target = shift(band, n * channels * facts[PLANE])
+        _copy_band(shift(x, n * image), target, facts, channels, row, rows, zero)
     row_step = facts[LINES] * facts[LINE]
     _places(where, facts, images, begin, end, channels * facts[PLANE], row_step, facts[LINE], row)
     return band
@@ -201,20 +229,24 @@ def _chunk(dy, x, dw, table, scratch, facts, group, first, stop, zero):
     channels, filters = facts[CHANNELS] // facts[GROUPS], facts[FILTERS] // facts[GROUPS]
     image = facts[DEPTH] * facts[HEIGHT] * facts[WIDTH]
     places = facts[OUT_DEPTH] * facts[OUT_HEIGHT] * facts[OUT_WIDTH]
-    rows, width = facts[ROWS], _width(facts, zero)
+    rows, width = facts[ROWS], TILE_VECTORS * lanes(zero)
     where = pointer(scratch + facts[WHERE_AT], 0)
+    turned = shift(where, facts[IMAGES] * facts[BAND])
     panel, band = pointer(scratch + facts[PANEL_AT], zero), pointer(scratch + facts[BAND_AT], zero)
     sums, block = pointer(scratch + facts[SUMS_AT], zero), facts[ROWS_PADDED] * width
+    if facts[COPIED]:
+        _clear(band, facts[IMAGES] * channels * facts[PLANE], zero)
     for n in range(0, facts[BATCH], facts[IMAGES]):
         images = min(facts[IMAGES], facts[BATCH] - n)
         for begin in range(0, places, facts[BAND]):
             end = min(places, begin + facts[BAND])
             first_x = shift(x, (n * facts[CHANNELS] + group * channels) * image)
             seen = _band(first_x, band, where, facts, images, begin, end, zero)
+            _list_lines(turned, facts, images * (end - begin), end - begin, zero)
             for b in range(first, stop):
                 k = group * filters + b * width
                 _add_band(
-                    shift(dy, (n * facts[FILTERS] + k) * places + begin), seen, where, table, panel,
+                    shift(dy, (n * facts[FILTERS] + k) * places + begin), seen, where, turned, table, panel,
                     shift(sums, (b - first) * block), facts, images * (end - begin), end - begin,
                     min(width, filters - b * width), n == 0 and begin == 0, zero,
                 )  # fmt: skip
@@ -230,7 +262,7 @@ def weight_grad(dy, x, dw, table, scratch, facts, first, stop, zero: Number):
     """Compute the gradient of the blocks of filters `first` up to `stop`, counted through all groups."""
     dy, x, dw = pointer(dy, zero), pointer(x, zero), pointer(dw, zero)
     table, facts = pointer(table, 0), offsets(pointer(facts, 0), FACTS)
-    width, filters = _width(facts, zero), facts[FILTERS] // facts[GROUPS]
+    width, filters = TILE_VECTORS * lanes(zero), facts[FILTERS] // facts[GROUPS]
     blocks = (filters + width - 1) // width
     while first < stop:
         group, block = first // blocks, first % blocks

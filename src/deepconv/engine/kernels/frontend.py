@@ -16,6 +16,7 @@ from llvmlite import binding
 from numba.core import config
 from numba.core.codegen import CPUCodeLibrary, JITCodeLibrary, JITCPUCodegen
 from numba.core.compiler_lock import global_compiler_lock
+from numba.extending import intrinsic
 
 # No fastmath: NaN and infinity must arrive, and the order of sums is the kernel's own. No wrappers: the
 # function is called by its address, and what is left needs nothing of Numba at run time.
@@ -43,6 +44,25 @@ def part(function: Callable[..., Any]) -> Any:
     return numba.njit(forceinline=True, **_FLAGS)(function)
 
 
+def routine(function: Callable[..., Any]) -> Any:
+    """Compile a function that kernels call and that stays one of its own, with all registers to itself.
+
+    Inlined, a tile's loop shared them with the kernel around it, and spilled a sum at every step.
+    """
+    return numba.njit(forceinline=False, **_FLAGS)(function)
+
+
+@intrinsic
+def stays_apart(typing: Any) -> Any:
+    """Keep LLVM from making the calling `routine` a part of its caller."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return numba.types.void(), generate
+
+
 def compiled(function: Callable[..., Any], dtype: np.dtype[Any], cpu: str | None) -> bytes:
     """Return a kernel's symbol, a letter for each of its arguments, and its object code, between zero bytes.
 
@@ -55,7 +75,9 @@ def compiled(function: Callable[..., Any], dtype: np.dtype[Any], cpu: str | None
         config.CPU_NAME, config.CPU_FEATURES = cpu, ""
     result, kinds = _compiled(function, dtype)
     symbol = f"deepconv_{function.__name__}_{dtype.char}"
-    text = str(result.library._final_module) + _entry(symbol, result.fndesc.llvm_func_name, kinds, dtype)
+    # Routines are named by the order in which a process compiled them, so each object keeps its own.
+    text = str(result.library._final_module).replace("define linkonce_odr ", "define internal ")
+    text += _entry(symbol, result.fndesc.llvm_func_name, kinds, dtype)
     code = result.library._codegen._tm.emit_object(binding.parse_assembly(text))
     return b"\0".join([symbol.encode(), kinds.encode(), bytes(code)])
 

@@ -97,19 +97,26 @@ def as_number(typing: Any, value: Any, zero: Any) -> Any:
     return zero(value, zero), generate
 
 
-@intrinsic
-def prefetch(typing: Any, p: Any, index: Any) -> Any:
-    """Ask for the line of memory at `p[index]` to be in the second cache soon; any address is allowed."""
+@intrinsic(prefer_literal=True)
+def prefetch(typing: Any, p: Any, index: Any, level: Any) -> Any:
+    """Ask for the line of memory at `p[index]`, or at each index of a tuple, to be in the cache of `level` 1 or 2 soon.
+
+    Any address is allowed.
+    """
+    index = index if isinstance(index, types.BaseTuple) else types.int64
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = emit.at(builder, *args)
-        kinds = [place.type, _I32, _I32, _I32]
-        name = "llvm.prefetch.p0"
-        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), kinds), name)
-        builder.call(function, [place, *(ir.Constant(_I32, n) for n in (0, 2, 1))])  # to read, kept, data
+        p, places = args[0], [args[1]]
+        if isinstance(index, types.BaseTuple):
+            places = [builder.extract_value(args[1], i) for i in range(len(index))]
+        hints = [ir.Constant(_I32, n) for n in (0, 4 - level.literal_value, 1)]  # to read, kept so long, data
+        kind = ir.FunctionType(ir.VoidType(), [p.type, _I32, _I32, _I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        for place in places:
+            builder.call(function, [builder.gep(p, [place]), *hints])
         return context.get_dummy_value()
 
-    return types.void(p, types.int64), generate
+    return types.void(p, index, level), generate
 
 
 # ---- one vector -----------------------------------------------------------------------------------------
