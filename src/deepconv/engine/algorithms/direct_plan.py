@@ -75,7 +75,13 @@ class Axis:
     @property
     def inside(self) -> bool:
         """Whether places read nothing but what is there, side by side: no planes are needed."""
-        return self.pick == 1 and self.low >= 0 and self.low + self.places + self.reach <= self.size
+        inside = self.low >= 0 and self.low + self.places + self.reach <= self.size
+        return self.pick == 1 and inside and self.upwards
+
+    @property
+    def upwards(self) -> bool:
+        """Whether kernel cells are met in the order of what is read."""
+        return all(list(part.cells) == sorted(part.cells, key=lambda cell: cell[2]) for part in self.parts)
 
 
 def _forward_axis(size: int, kernel: int, stride: int, dilation: int, before: int, out: int) -> Axis:
@@ -99,7 +105,7 @@ def _grad_axis(size: int, kernel: int, stride: int, dilation: int, before: int, 
             if (r * dilation - a) % stride == 0
         ]
         if places > 0 and cells:
-            found.append((places, first, cells[::-1]))
+            found.append((places, first, cells))
         bare |= places > 0 and not cells
     low = min((cell[1] for *_, cells in found for cell in cells), default=0)
     parts = tuple(Part(n, first, tuple((r, 0, at - low) for r, at in cells)) for n, first, cells in found)
@@ -319,7 +325,9 @@ def table(problem: Problem) -> Array:
     steps = (product.channels * taps, taps) if problem.which == "forward" else (taps, product.filters * taps)
     t[f.WEIGHT_FILTER], t[f.WEIGHT_CHANNEL] = steps
     t[f.WEIGHT_GROUP], t[f.JOBS] = product.channels * product.filters * taps, len(product.jobs)
-    t[f.WEIGHT_ORDERED] = problem.which == "forward"
+    t[f.WEIGHT_CHANNELS] = 1 if problem.which == "forward" else product.channels
+    t[f.WEIGHT_TOGETHER] = max(8, 64 // taps)  # each row lies on a page of its own
+    t[f.WEIGHT_ORDERED] = problem.which == "forward" or max(problem.window.stride) == 1
     lists = _Lists(t)
     t[f.PHASES], t[f.PHASE_LIST] = len(phases), lists.add(np.array(phases, np.int64))
     common = _common(problem, plan, planes, phases, lists)
@@ -384,6 +392,8 @@ def _common(
         cells = [(d[0] * kernel[1] + h[0]) * kernel[2] + w[0] for d, h, w in met]
         places = [phases.index((d[1], h[1], w[1])) * phase_step + d[2] * plane[0] + h[2] * plane[1] + w[2]
                   for d, h, w in met]  # fmt: skip
+        if problem.which == "forward":
+            cells = list(range(depth))
         offsets = np.add.outer(np.arange(product.channels) * channel_step, np.array(places))
         first = sum(part.first * step for part, step in zip(job, row, strict=True))
         found.append([depth, weight, lists.add(offsets), lists.add(np.array(cells)), first, space[2].step])

@@ -54,9 +54,11 @@ from deepconv.engine.kernels.fields import (
     TILE_AT,
     TILES,
     WEIGHT_CHANNEL,
+    WEIGHT_CHANNELS,
     WEIGHT_FILTER,
     WEIGHT_GROUP,
     WEIGHT_ORDERED,
+    WEIGHT_TOGETHER,
 )
 from deepconv.engine.kernels.frontend import Number, kernel, part
 from deepconv.engine.kernels.planes import fill_planes
@@ -76,9 +78,6 @@ from deepconv.engine.kernels.simd import (
     zeros_tile,
 )
 from deepconv.engine.kernels.steps import add_tile, interleave, prefetch
-
-_TOGETHER = 16
-"""Channels whose weights are packed for one tile of filters after the other: as many pages are read at once."""
 
 
 @part
@@ -286,27 +285,27 @@ def convolve(
 
 
 @part
-def pack_tile(weight, target, table, job, rows, first, last, zero):
+def pack_tile(weight, target, table, job, taps, rows, first, last, zero):
     """Write a filter tile's weights of the channels `first` up to `last`; filters behind its `rows` are zeros."""
     filter_step, channel_step = table[WEIGHT_FILTER], table[WEIGHT_CHANNEL]
-    taps, cells = job[JOB_DEPTH] // table[CHANNELS], shift(table, job[JOB_CELLS])
-    p = first * taps
-    if table[WEIGHT_ORDERED] and rows == ROWS:  # cells stand as they are wanted
-        while p + lanes(zero) <= last * taps:
-            interleave(shift(weight, p), filter_step, shift(target, p * ROWS), ROWS)
-            p += lanes(zero)
-    for channel in range(p // taps, last):
-        for t in range(taps):
-            source = shift(weight, channel * channel_step + cells[t])
-            place = shift(target, (channel * taps + t) * ROWS)
-            if rows == ROWS:
-                for r in range(ROWS):
-                    place[r] = source[r * filter_step]
-            else:
-                for r in range(ROWS):
-                    place[r] = zero
-                for r in range(rows):
-                    place[r] = source[r * filter_step]
+    cells = shift(table, job[JOB_CELLS])
+    if rows == ROWS and filter_step == 1:
+        while first + 1 < last:  # what is written behind a tile's row is the next, written later
+            for r in range(0, ROWS, lanes(zero)):
+                store(target, first * ROWS + r, load(weight, first * channel_step + r))
+            first += 1
+    for channel in range(first, last):
+        source, place, t = shift(weight, channel * channel_step), shift(target, channel * taps * ROWS), 0
+        if rows == ROWS and table[WEIGHT_ORDERED]:  # cells stand in the order in which they are wanted
+            while t + lanes(zero) <= taps:
+                interleave(shift(source, t), filter_step, shift(place, t * ROWS), ROWS)
+                t += lanes(zero)
+        while t < taps:
+            for r in range(ROWS):
+                place[t * ROWS + r] = zero
+            for r in range(rows):
+                place[t * ROWS + r] = source[cells[t] + r * filter_step]
+            t += 1
 
 
 @kernel
@@ -323,16 +322,17 @@ def pack_weight(weight_address, target_address, table_address, zero: Number):
     """
     table = pointer(table_address, table_address)
     weight, target = pointer(weight_address, zero), pointer(target_address, zero)
-    filters, channels = table[FILTERS], table[CHANNELS]
+    filters, channels = table[FILTERS], table[WEIGHT_CHANNELS]
     for j in range(table[JOBS]):
         job = shift(table, table[JOB_LIST] + j * JOB_FIELDS)
         depth, place = job[JOB_DEPTH], job[JOB_WEIGHT]
+        taps, most = depth // channels, table[WEIGHT_TOGETHER]
         for group in range(table[GROUPS]):
             source = shift(weight, group * table[WEIGHT_GROUP])
-            for channel in range(0, channels, _TOGETHER):
+            for channel in range(0, channels, most):
                 for f in range(0, filters, ROWS):
-                    rows, some = min(ROWS, filters - f), min(_TOGETHER, channels - channel)
+                    rows, some = min(ROWS, filters - f), min(most, channels - channel)
                     tile = shift(target, place + f * depth)
                     first = shift(source, f * table[WEIGHT_FILTER])
-                    pack_tile(first, tile, table, job, rows, channel, channel + some, zero)
+                    pack_tile(first, tile, table, job, taps, rows, channel, channel + some, zero)
             place += table[TILES] * ROWS * depth

@@ -42,12 +42,14 @@ PLANES_AT = 29
 WEIGHT_FILTER = 30
 WEIGHT_CHANNEL = 31
 WEIGHT_GROUP = 32
-WEIGHT_ORDERED = 36  # whether a filter's weights stand in the order of the product's rows
+WEIGHT_CHANNELS = 36  # one where all cells of all channels stand in order
+WEIGHT_ORDERED = 37  # whether a channel's cells are wanted in the order in which they stand
 
 JOBS = 33  # convolutions over the same planes: one, or one for each phase of an input gradient
 JOB_LIST = 34  # at: JOB_FIELDS each, as a whole block has them
 BLOCK_LIST = 35  # at: BLOCK_FIELDS each
-FIELDS = 37
+WEIGHT_TOGETHER = 38  # channels that are packed for one tile of filters before the next
+FIELDS = 39
 
 # ---- a block: some images, or a strip of one ----------------------------------------------------------------
 BLOCK_IMAGES = 0
