@@ -311,7 +311,7 @@ def table(problem: Problem) -> Array:
     space, product, blocks = plan.space, plan.product, plan.blocks
     read, written = math.prod(a.size for a in space), math.prod(a.result for a in space)
     phases = list(itertools.product(*(a.phases for a in space)))
-    planes = _plane_steps(space, product, blocks, len(phases))
+    planes = _plane_steps(space, product, blocks)
     t[f.SOURCE_IMAGE], t[f.SOURCE_CHANNEL] = product.groups * product.channels * read, read
     for i, a in enumerate(space):
         t[f.SOURCE_SIZE + i], t[f.STEP + i] = a.size, a.pick
@@ -356,9 +356,7 @@ class _Lists:
         return np.concatenate(self._parts)
 
 
-def _plane_steps(
-    space: Space, product: Product, blocks: Blocks, phases: int
-) -> tuple[int, int, int, int, int]:
+def _plane_steps(space: Space, product: Product, blocks: Blocks) -> tuple[int, int, int, int, int]:
     """Return the steps in the planes to the next image, channel, phase, depth and row."""
     deep, high, wide = (a.size for a in space)
     if all(a.inside for a in space):
@@ -372,7 +370,8 @@ def _plane_steps(
     axis = _strip_axis(space)
     deep, high, wide = ((blocks.strip if i == axis else a.places) + a.reach for i, a in enumerate(space))
     plane = deep * high * wide
-    return product.channels * phases * plane, phases * plane, plane, high * wide, wide
+    image = product.channels * plane
+    return image, plane, blocks.images * image, high * wide, wide
 
 
 def _common(

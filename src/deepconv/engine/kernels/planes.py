@@ -9,7 +9,7 @@ row. Copied apart by their remainder, these pixels stand side by side:
 and so on each axis; a phase is one remainder for each. Only the phases that some cell meets are made. All
 images have three spatial axes (depth, height, width) here, those in front of size one.
 
-Memory: `[image][channel][phase][depth][height][width]`, at the steps that the table gives, the width axis
+Memory: `[phase][image][channel][depth][height][width]`, at the steps that the table gives, the width axis
 in order. A row's last vector may be written over its end, into the next row, which is written later; behind the
 last row there must be room for a vector (`lanes(zero)` numbers). Nothing outside the image is read.
 """
@@ -40,18 +40,15 @@ def within(number, low, high):
 
 
 @part
-def copy_row(source, target, first, step, length, extent, zero):
-    """Write `target[i] = source[first + step·i]` for i below `extent`, zero outside `0 … length - 1`.
+def copy_row(pixels, target, step, left, right, extent, zero):
+    """Write `target[i] = pixels[step·i]` for i from `left` up to `right`, zeros before, and behind up to `extent`.
 
-    Up to a vector more is written behind; nothing else of `source` is read.
+    Up to a vector more is written behind; of `pixels` nothing else is read.
     """
     width = lanes(zero)
     nothing = splat(zero)
-    left = within(-(first // step), 0, extent)  # the first i that isn't left of the image
-    right = within(-((first - length) // step), left, extent)  # the first that is right of it
     for i in range(0, left, width):
         store(target, i, nothing)
-    pixels = shift(source, first)
     i = left
     if step == 1:
         while i + width <= right:
@@ -91,20 +88,31 @@ def fill_planes(source, target, table, images, channels, low, extent, zero):
     """
     deep, high, wide = table[SOURCE_SIZE], table[SOURCE_SIZE + 1], table[SOURCE_SIZE + 2]
     z_step, y_step, step = table[STEP], table[STEP + 1], table[STEP + 2]
-    for image in range(images):
-        for channel in range(channels):
-            pixels = shift(source, image * table[SOURCE_IMAGE] + channel * table[SOURCE_CHANNEL])
-            planes = shift(target, image * table[PLANE_IMAGE] + channel * table[PLANE_CHANNEL])
-            for phase in range(table[PHASES]):
-                remainder = shift(table, table[PHASE_LIST] + AXES * phase)
-                plane = shift(planes, phase * table[PLANE_PHASE])
+    depth_step, row_step = table[PLANE_DEPTH], table[PLANE_ROW]
+    for phase in range(table[PHASES]):
+        remainder = shift(table, table[PHASE_LIST] + AXES * phase)
+        first = low[2] + remainder[2]
+        left = within(-(first // step), 0, extent[2])  # the first index that isn't left of the image
+        right = within(-((first - wide) // step), left, extent[2])  # the first that is right of it
+        for image in range(images):
+            for channel in range(channels):
+                pixels = shift(source, image * table[SOURCE_IMAGE] + channel * table[SOURCE_CHANNEL])
+                plane = (
+                    image * table[PLANE_IMAGE] + channel * table[PLANE_CHANNEL] + phase * table[PLANE_PHASE]
+                )
                 for d in range(extent[0]):
                     z = d * z_step + remainder[0] + low[0]
+                    row = shift(target, plane + d * depth_step)
                     for h in range(extent[1]):
                         y = h * y_step + remainder[1] + low[1]
-                        inside = 0 <= z < deep and 0 <= y < high
-                        row = shift(pixels, (z * high + y) * wide if inside else 0)
-                        line = shift(plane, d * table[PLANE_DEPTH] + h * table[PLANE_ROW])
+                        end = right if 0 <= z < deep and 0 <= y < high else left
                         copy_row(
-                            row, line, low[2] + remainder[2], step, wide if inside else 0, extent[2], zero
+                            shift(pixels, (z * high + y) * wide + first),
+                            row,
+                            step,
+                            left,
+                            end,
+                            extent[2],
+                            zero,
                         )
+                        row = shift(row, row_step)
