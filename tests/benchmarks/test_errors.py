@@ -17,7 +17,7 @@ def test_an_error_is_relative_to_the_result():
     exact = np.array([3.0, -4.0])
     assert errors.error(exact, exact) == 0
     assert errors.error(exact * (1 + 1e-3), exact) == pytest.approx(1e-3)
-    assert errors.error(exact + [0.05, 0], exact) == pytest.approx(0.01)
+    assert errors.error(exact + np.array([0.05, 0.0]), exact) == pytest.approx(0.01)
 
 
 def test_a_row_for_every_algorithm_and_a_mark_beyond_its_bound(tmp_path):
