@@ -77,7 +77,7 @@ def test_named_cases(which, name, dtype):
         "direct": len(CASES) - 1,
         "pointwise": 4,
         "depthwise": 4,
-        "winograd": 0,
+        "winograd": 16,
         "depthwise_numpy": 4,
         "matmul": len(CASES),
         "taps": len(CASES),

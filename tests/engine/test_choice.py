@@ -23,9 +23,9 @@ def test_each_table_ends_in_one_that_refuses_nothing():
 
 def test_unknown_names_are_refused_with_those_known():
     with pytest.raises(
-        ValueError, match="algorithm='winograd' is not known for forward; use 'auto', 'pointwise'"
+        ValueError, match="algorithm='fourier' is not known for forward; use 'auto', 'pointwise'"
     ):
-        choose(problem(), "winograd")
+        choose(problem(), "fourier")
     with pytest.raises(ValueError, match=r"algorithm='pointwise' can't compute this weight_grad.*9 cells"):
         choose(problem("weight_grad"), "pointwise")
 

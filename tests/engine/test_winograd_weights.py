@@ -37,6 +37,7 @@ GEOMETRIES = {
     "dilated over the output": (1, 2, (9, 23), 2, {"dilation": (4, 9)}),
     "many channels": (1, 130, (5, 5), 70, {"padding": 1}),
     "5x4": (3, 5, (16, 11), 9, {"kernel": (5, 4), "padding": 2}),
+    "2x1": (2, 3, (6, 7), 5, {"kernel": (2, 1), "padding": 1}),
     "9x9": (2, 9, (20, 20), 30, {"kernel": 9, "padding": 4}),
     "7x3 dilated": (2, 9, (20, 16), 11, {"kernel": (7, 3), "padding": 4, "dilation": (1, 2)}),
 }
@@ -77,7 +78,7 @@ def test_named_geometries(name, dtype):
 def problems(draw):
     """Any that it serves, a few tiles large."""
     image, kernel, dilation, padding = (
-        tuple(draw(st.integers(*limits)) for _ in range(2)) for limits in ((1, 20), (3, 7), (1, 3), (0, 4))
+        tuple(draw(st.integers(*limits)) for _ in range(2)) for limits in ((1, 20), (1, 7), (1, 3), (0, 4))
     )
     spans = [d * (k - 1) + 1 - 2 * p for d, k, p in zip(dilation, kernel, padding, strict=True)]
     image = tuple(max(n, span, 1) for n, span in zip(image, spans, strict=True))
@@ -139,7 +140,6 @@ def test_the_workspace_is_what_it_says(batch, image):
     ("words", "more", "reason"),
     [
         ({"stride": (1, 2)}, {}, "the stride is"),
-        ({"kernel": (3, 2)}, {}, "the kernel is"),
         ({}, {"exact": True}, "exact"),
         ({}, {"dtype": np.int64}, "not int64"),
     ],
@@ -148,16 +148,13 @@ def test_what_it_refuses(words, more, reason):
     assert reason in winograd_weights.refuses(problem_of(2, 3, (9, 9), 4, words, **more))
 
 
-def test_it_refuses_groups_and_other_ranks():
+def test_it_refuses_groups_other_ranks_and_nothing():
     grouped = Problem("weight_grad", 1, 4, 4, (9, 9), window("test", (9, 9), 3), 2, np.dtype("f4"))
     assert "2 groups" in winograd_weights.refuses(grouped)
+    empty = problem_of(0, 3, (8, 8), 4, {})
+    assert winograd_weights.refuses(empty) == "there is nothing to compute"
     line = Problem("weight_grad", 1, 4, 4, (9,), window("test", (9,), 3), 1, np.dtype("f4"))
     assert "two spatial axes, not 1" in winograd_weights.refuses(line)
-
-
-def test_an_empty_batch_gives_zeros():
-    problem = problem_of(0, 3, (8, 8), 4, {}, np.float32)
-    assert not winograd_weights.weight_grad(problem, *operands(problem)).any()
 
 
 @pytest.mark.parametrize(

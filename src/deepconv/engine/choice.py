@@ -59,7 +59,7 @@ _VERBOSE = verbose.asked()
 TABLE: dict[Pass, tuple[Algorithm, ...]] = {
     "forward": _in_order(pointwise, depthwise, winograd, direct, matmul, taps),
     "input_grad": _in_order(pointwise, depthwise, depthwise_numpy, winograd, direct, matmul, taps),
-    "weight_grad": _in_order(pointwise, depthwise, direct, matmul, taps),
+    "weight_grad": _in_order(pointwise, depthwise, winograd, direct, matmul, taps),
 }
 """For each pass its algorithms. Of those that don't refuse the cheapest is taken, of equals the first."""
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from deepconv.arrays import Array
 from deepconv.engine import machine
+from deepconv.engine.algorithms import winograd_weights
 from deepconv.engine.algorithms.winograd_blocks import POINTS, Cut, bytes_of, cut
 from deepconv.engine.kernels import threads
 from deepconv.engine.kernels.compile import library
@@ -36,6 +37,8 @@ _TO_POINTS, _FROM_POINTS, _FILTER = 500, 400, 800
 
 def refuses(problem: Problem) -> str | None:
     """Say why this can't compute `problem`, or None: it serves stride 1 over two axes, without groups."""
+    if problem.which == "weight_grad":
+        return winograd_weights.refuses(problem)
     if (why := machine.why_not_compiled()) is not None:
         return why
     if problem.dtype not in (np.float32, np.float64):
@@ -63,11 +66,15 @@ def refuses(problem: Problem) -> str | None:
 
 def workspace(problem: Problem) -> int:
     """Return the bytes it takes beside operands and result: filters and tiles at their points, on all threads."""
+    if problem.which == "weight_grad":
+        return winograd_weights.workspace(problem)
     return bytes_of(cut(problem), problem)
 
 
 def cost(problem: Problem) -> float:
     """Return the nanoseconds it takes: products at 36 points, and three transforms."""
+    if problem.which == "weight_grad":
+        return winograd_weights.cost(problem)
     way, rate = cut(problem), rates()
     channels = -(-way.sizes.channels // way.lanes) * way.lanes * way.pieces
     filters = way.panels * 2 * way.lanes
@@ -174,3 +181,6 @@ def forward(problem: Problem, x: Array, weight: Array, bias: Array | None) -> Ar
 def input_grad(problem: Problem, dy: Array, weight: Array) -> Array:
     """Return `dx` of `dy (N, K, *out)` and the prepared weight."""
     return _convolve(problem, dy, weight, None, problem.x_shape)
+
+
+weight_grad = winograd_weights.weight_grad

@@ -32,7 +32,7 @@ Tried from 2 to 64 MB on Zen 3 with 32 MB of third cache: 3 to 4 MB is best for 
 channels, whose sums are larger than their tiles, and from 12 MB on a neighbour on the other core is felt.
 """
 
-_CHUNK = 96
+_CHUNK = 128
 """Tiles that are summed by themselves before they are added to the sums, in whole rows: a panel of d of so many
 stays in the first cache, and a sum of sums is rounded less than one of all. It depends on the geometry alone, and
 parts hold whole chunks, so that neither threads nor the workspace limit change a bit of the result.
@@ -172,9 +172,10 @@ def plan(problem: Problem) -> Plan:
     item = problem.dtype.itemsize
     row_bytes = len(starts[1]) * POINTS * (cut.depth + cut.vectors * cut.lanes) * item
     sums = POINTS * cut.depth * cut.vectors * cut.lanes * item
-    chunk = max(1, _CHUNK // len(starts[1]))
-    chunks = -(-rows // chunk)
-    most = max(1, max(_AT_ONCE, min(sums, machine.caches().l3)) // (row_bytes * chunk))
+    chunks = -(-rows // max(1, _CHUNK // len(starts[1])))
+    chunk = -(-rows // chunks)
+    at_once = _AT_ONCE * min(problem.threads, 4)  # more threads meet less often
+    most = max(1, max(at_once, min(sums, machine.caches().l3)) // (row_bytes * chunk))
     while True:
         at_once = -(-chunks // -(-chunks // most)) * chunk
         found = _plan(problem, cut, starts, min(rows, at_once), chunk)
@@ -280,8 +281,8 @@ def refuses(problem: Problem) -> str | None:
         return f"the stride is {problem.window.stride}, not one"
     if problem.groups > 1:
         return f"there are {problem.groups} groups of channels"
-    if min(problem.window.kernel) < 3:
-        return f"the kernel is {problem.window.kernel}, less than 3×3"
+    if not problem.places * math.prod(problem.x_shape) * problem.out_channels:
+        return "there is nothing to compute"
     need, limit = workspace(problem), problem.workspace_limit
     return f"it needs {need:,} bytes and the workspace limit is {limit:,}" if need > limit else None
 
@@ -304,8 +305,6 @@ def cost(problem: Problem) -> float:
 
 def weight_grad(problem: Problem, dy: Array, x: Array) -> Array:
     """Return `dw` of `dy (N, K, *out)` and `x (N, C, *image)`."""
-    if not problem.batch:
-        return np.zeros(problem.weight_shape, problem.dtype)
     dtype = problem.dtype
     dy, x, dw = plain(dy, dtype), plain(x, dtype), np.empty(problem.weight_shape, dtype)
     p = plan(problem)
