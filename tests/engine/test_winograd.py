@@ -158,7 +158,7 @@ def test_any_number_of_threads_gives_the_same_bits(which, x_shape, filters, wide
 
 @pytest.mark.parametrize("dilation", [1, 2])
 def test_nan_reaches_three_pixels_further(dilation, rng):
-    """NaN where the definition has it, beyond that no further than what shares a tile, 3 pixels; the rest is the same."""
+    """NaN where the definition has it, and beyond that no further than what shares a tile, 3 pixels."""
     d = dilation
     p = problem("forward", (2, 9, 37, 34), 10, padding=d, dilation=d, dtype=np.float32)
     x, w, dy, _ = operands(p, rng)
