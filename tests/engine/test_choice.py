@@ -115,7 +115,7 @@ def test_a_container_that_grants_less_than_the_blas_saw(monkeypatch):
     assert settings._container_quota() > 10_000
     before = dc.get_threads()
     try:
-        dc.set_threads(2)
+        dc.set_threads(np.int64(2))
         monkeypatch.setattr(settings, "_threads", None)
         monkeypatch.setattr(settings, "allowed_threads", lambda: 1)
         assert dc.get_threads() == 1

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepconv.geometry import whole_number
+
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
@@ -77,12 +79,13 @@ def set_threads(n: int) -> None:
         >>> set_threads(before)
     """
     global _threads
-    if isinstance(n, bool) or not isinstance(n, int):
+    count = whole_number(n)
+    if count is None:
         raise TypeError(f"set_threads: n={n!r} is not a whole number")
-    if n < 1:
+    if count < 1:
         raise ValueError(f"set_threads: n={n} must be at least 1; this process may run {allowed_threads()}")
-    _blas().limit(limits=n)
-    _threads = n
+    _blas().limit(limits=count)
+    _threads = count
 
 
 def get_workspace_limit() -> int:
@@ -111,8 +114,9 @@ def set_workspace_limit(limit: int) -> None:
         >>> set_workspace_limit(256 * 2**20)
     """
     global _workspace_limit
-    if isinstance(limit, bool) or not isinstance(limit, int):
+    count = whole_number(limit)
+    if count is None:
         raise TypeError(f"set_workspace_limit: bytes={limit!r} is not a whole number")
-    if limit < 0:
+    if count < 0:
         raise ValueError(f"set_workspace_limit: bytes={limit} must be at least 0")
-    _workspace_limit = limit
+    _workspace_limit = count
