@@ -40,7 +40,7 @@ def runs(monkeypatch):
     """Count the calls of kernels."""
     counted = []
     run = planes._run
-    monkeypatch.setattr(planes, "_run", lambda *args: (counted.append(args), run(*args)))
+    monkeypatch.setattr(planes, "_run", lambda *args, **words: (counted.append(args), run(*args, **words)))
     return counted
 
 

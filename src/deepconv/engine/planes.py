@@ -21,6 +21,9 @@ KERNELS = library("pooling")
 _RANK = 3
 _LEAST = 1 << 11
 
+# Pixels of a band are counted in the type that is computed in: float32 has so many whole numbers.
+_MOST = 1 << 24
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -44,7 +47,8 @@ class Plan:
 
     Attributes:
         table: `first` and `count` of each axis.
-        bands: pieces of the work, four or six numbers each; see the kernels.
+        bands: pieces of the work, four numbers each; see the kernels.
+        cells: pixels that a window holds at most.
         room: pixels that a band sees at most.
         windows: windows that it has at most.
         sizes: pixels and windows of a plane, windows of each axis, pixels of the last two, steps.
@@ -52,9 +56,14 @@ class Plan:
 
     table: Array
     bands: Array
+    cells: int
     room: int
     windows: int
     sizes: tuple[int, ...]
+
+    def scratch(self) -> int:
+        """Return the bytes of scratch that a thread needs."""
+        return 8 * self.cells + (2 * self.room + self.windows) * machine.target().vector_bytes
 
 
 def _windows(axis: Axis, turned: bool) -> Windows | None:
@@ -94,36 +103,31 @@ def _seen(rows: Array, start: int, stop: int) -> tuple[int, int]:
     return (low, high) if low < high else (0, 0)
 
 
-def _by_windows(rows: Array, length: int, c: Windows) -> list[tuple[int, ...]]:
-    """Return bands of `length` rows of windows: these rows, and the pixels they see."""
-    bands: list[tuple[int, ...]] = []
+def _bands(rows: Array, length: int, c: Windows, all_rows: int) -> list[tuple[int, int, int, int]]:
+    """Return bands of `length` rows of windows: these rows, and pixels from the first to the last that they see.
+
+    Those between bands, which no window sees, are the later one's: each pixel's gradient is written by some band.
+    """
+    bands = []
+    low = high = 0
     for start in range(0, len(rows), length):
         stop = min(start + length, len(rows))
-        bands.append((start, stop, *(row * c.size for row in _seen(rows, start, stop))))
-    return bands
-
-
-def _by_pixels(rows: Array, length: int, all_rows: int, c: Windows) -> list[tuple[int, ...]]:
-    """Return bands of `length` rows of pixels: these pixels, the rows of windows that see them, all that those see."""
-    bands: list[tuple[int, ...]] = []
-    for start in range(0, all_rows, length):
-        stop = min(start + length, all_rows)
-        (reach,) = np.nonzero((rows[:, 0] < stop) & (rows[:, 1] > start))
-        first, last = (int(reach[0]), int(reach[-1]) + 1) if len(reach) else (0, 0)
-        low, high = _seen(rows, first, last) if len(reach) else (start, stop)
-        own = start * c.size, stop * c.size
-        bands.append((*own, first, last, min(start, low) * c.size, max(stop, high) * c.size))
+        first, last = _seen(rows, start, stop)
+        if first < last:
+            low, high = (min(first, high) if start else 0), max(last, high)
+        if stop == len(rows):
+            high = all_rows
+        bands.append((start, stop, low * c.size, high * c.size))
     return bands
 
 
 @lru_cache(maxsize=256)
-def _plan(axes: tuple[Axis, ...], turned: bool, by_pixels: bool, budget: int) -> Plan | None:
+def _plan(axes: tuple[Axis, ...], turned: bool, budget: int) -> Plan | None:
     """Return the plan of a case, or None where the kernels can't take it.
 
     Args:
         axes: of the windows; the same object for the same case, which is what is remembered.
         turned: whether pixels sum over the windows that hold them.
-        by_pixels: whether bands are of pixels, in place of windows.
         budget: how many pixels a band may see, if it can be cut so small.
     """
     if len(axes) > _RANK:
@@ -133,44 +137,43 @@ def _plan(axes: tuple[Axis, ...], turned: bool, by_pixels: bool, budget: int) ->
     if None in found:
         return None
     a, b, c = three = [*[one] * (_RANK - len(axes)), *(w for w in found if w)]
-    rows, all_rows = _rows(a, b), a.size * b.size
+    rows = _rows(a, b)
     # Where there are three axes a band is of whole steps along the first: less would see as many pixels.
-    unit = 1 if a.size == 1 else b.size if by_pixels else len(b.first)
-    length = all_rows if by_pixels else len(rows)
+    unit = 1 if len(a.first) == 1 else len(b.first)
+    length = len(rows)
     while True:
-        bands = _by_pixels(rows, length, all_rows, c) if by_pixels else _by_windows(rows, length, c)
-        room = max(band[-1] - band[-2] for band in bands)
+        bands = _bands(rows, length, c, a.size * b.size)
+        room = max(high - low for _, _, low, high in bands)
         if room <= budget or length <= unit:
             break
         length = max(unit, -(-length // unit // 2) * unit)
-    which = (2, 3) if by_pixels else (0, 1)
-    windows = max(band[which[1]] - band[which[0]] for band in bands) * len(c.first)
     outs = [len(w.first) for w in three]
-    sizes = (all_rows * c.size, math.prod(outs), *outs, b.size, c.size, *(w.step for w in three))
+    sizes = (a.size * b.size * c.size, math.prod(outs), *outs, b.size, c.size, *(w.step for w in three))
     table = np.concatenate([part for w in three for part in (w.first, w.count)]).astype(np.int64)
-    return Plan(table, np.array(bands, np.int64), room, windows, sizes)
+    windows = max(stop - start for start, stop, _, _ in bands) * len(c.first)
+    cells = math.prod(int(w.count.max(initial=0)) for w in three)
+    return Plan(table, np.array(bands, np.int64), cells, room, windows, sizes)
 
 
-def plan(x: Array, axes: Sequence[Axis], *, turned: bool = False, by_pixels: bool = False) -> Plan | None:
+def plan(x: Array, axes: Sequence[Axis], *, turned: bool = False) -> Plan | None:
     """Return the plan for x, or None where NumPy's calls are to do it.
 
     Args:
         x: what is summed over: `(N, C, *spatial)`.
         axes: of the windows.
-        turned, by_pixels: as the kernels want it.
+        turned: whether pixels sum over the windows that hold them.
     """
-    lanes = machine.target().vector_bytes // x.itemsize
     if not passes.suits(x, _LEAST):
         return None
-    found = _plan(tuple(axes), turned, by_pixels, machine.caches().l2 // 4 // lanes // x.itemsize)
-    if found is None or x.size < lanes * found.sizes[0]:
+    lanes = machine.target().vector_bytes // x.itemsize
+    found = _plan(tuple(axes), turned, machine.caches().l2 // 4 // lanes // x.itemsize)
+    if found is None or found.room >= _MOST or x.size < lanes * found.sizes[0]:
         return None
-    need = (2 * found.room + found.windows) * lanes * x.itemsize * settings.get_threads()
-    return found if need <= settings.get_workspace_limit() else None
+    return found if found.scratch() * settings.get_threads() <= settings.get_workspace_limit() else None
 
 
 def _run(
-    kernel: Callable[..., None], given: tuple[Any, ...], case: Plan, planes: int, x: Array, room: int
+    kernel: Callable[..., None], given: tuple[Any, ...], case: Plan, x: Array, *, by_bands: bool = True
 ) -> None:
     """Call a kernel for all groups of planes and all bands, on threads.
 
@@ -178,19 +181,17 @@ def _run(
         kernel: that of x's type.
         given: its arguments before scratch.
         case: how the windows lie.
-        planes: how many there are.
-        x: the array that tells the type and the work.
-        room: vectors of scratch.
+        x: what the windows lie on.
+        by_bands: whether a task is a band of a group of planes, in place of the whole of it.
     """
     lanes = machine.target().vector_bytes // x.itemsize
-    bands = len(case.bands)
-    fixed = (case.room, address(case.table), address(case.bands), bands)
+    planes, bands = x.size // case.sizes[0], len(case.bands)
+    fixed = (case.cells, case.room, address(case.table), address(case.bands), bands)
 
     def work(start: int, stop: int) -> None:
-        place = scratch(room * lanes * x.itemsize)
-        kernel(*given, place, *fixed, start, stop, planes, *case.sizes)
+        kernel(*given, scratch(case.scratch()), *fixed, start, stop, planes, *case.sizes)
 
-    passes.shared(work, -(-planes // lanes) * bands, 2 * x.size)
+    passes.shared(work, -(-planes // lanes) * (bands if by_bands else 1), 2 * x.size)
 
 
 def largest(x: Array, case: Plan, shape: Sequence[int]) -> Array:
@@ -202,8 +203,7 @@ def largest(x: Array, case: Plan, shape: Sequence[int]) -> Array:
         shape: of the output.
     """
     x, y = plain(x, x.dtype), np.empty(shape, x.dtype)
-    planes = x.size // case.sizes[0]
-    _run(KERNELS.largest[x.dtype], (address(x), address(y)), case, planes, x, case.room + case.windows)
+    _run(KERNELS.largest[x.dtype], (address(x), address(y)), case, x)
     return y
 
 
@@ -217,24 +217,23 @@ def sums(x: Array, case: Plan, shape: Sequence[int], divisor: Array | float, *, 
     """
     x, y = plain(x, x.dtype), np.empty(shape, x.dtype)
     by = np.ascontiguousarray(divisor, x.dtype)
-    planes = x.size // case.sizes[0]
     given = (address(x), address(y), address(by), before, np.ndim(divisor) > 0)
-    _run(KERNELS.sums[x.dtype], given, case, planes, x, case.room + case.windows)
+    _run(KERNELS.sums[x.dtype], given, case, x)
     return y
 
 
-def largest_grad(dy: Array, x: Array, case: Plan) -> Array:
+def largest_grad(dy: Array, x: Array, case: Plan, *, alone: bool) -> Array:
     """Return the gradient of `largest`.
 
     Args:
         dy: the gradient of the output.
         x: `(N, C, *spatial)`.
-        case: its plan, by pixels.
+        case: its plan.
+        alone: whether no pixel is in two windows.
     """
     dy, x, dx = plain(dy, x.dtype), plain(x, x.dtype), np.empty(x.shape, x.dtype)
-    planes = x.size // case.sizes[0]
-    given = (address(dy), address(x), address(dx))
-    _run(KERNELS.largest_grad[x.dtype], given, case, planes, x, 2 * case.room + case.windows)
+    given = (address(dy), address(x), address(dx), alone)
+    _run(KERNELS.largest_grad[x.dtype], given, case, x, by_bands=False)
     return dx
 
 

@@ -149,8 +149,8 @@ def max_pool_input_grad(dy: Array, x: Array, axes: Sequence[Axis]) -> Array:
         x: `(N, C, *spatial)`, of the same type.
         axes: one for each spatial axis.
     """
-    if (case := planes.plan(x, axes, by_pixels=True)) is not None:
-        return planes.largest_grad(dy, x, case)
+    if (case := planes.plan(x, axes)) is not None:
+        return planes.largest_grad(dy, x, case, alone=all(axis.disjoint for axis in axes))
     pixels, outputs = (math.prod(getattr(axis, name) for axis in axes) for name in ("size", "out"))
     dx, gradients = np.zeros((x.size // pixels, pixels), dy.dtype), dy.reshape(dy.size // outputs, outputs)
     search, disjoint = _search(axes), all(axis.disjoint for axis in axes)

@@ -12,7 +12,7 @@ A table says how windows lie on each of three axes: for each window its first pi
 import math
 
 from deepconv.engine.kernels.frontend import Number, kernel, part
-from deepconv.engine.kernels.lanewise import either, equal, is_nan, less, like, maximum, select
+from deepconv.engine.kernels.lanewise import either, equal, is_nan, less, less_equal, like, select
 from deepconv.engine.kernels.simd import (
     as_number,
     lanes,
@@ -60,42 +60,129 @@ def _scatter(vectors, y, plane, count):
         turn_square(shift(vectors, p * width), width, shift(y, p), plane)
 
 
+@part
+def _cells(cell, known, count_a, count_b, count_c, stride_a, stride_b, stride_c):
+    """Write how far a window's pixels lie behind its first, unless `known` is that there are so many on each axis."""
+    if known[0] == count_a and known[1] == count_b and known[2] == count_c:
+        return known
+    n = 0
+    for i in range(count_a):
+        for j in range(count_b):
+            for k in range(count_c):
+                cell[n] = i * stride_a + j * stride_b + k * stride_c
+                n += 1
+    return count_a, count_b, count_c, n
+
+
+@part
+def _together(counts, c, out_c):
+    """Tell whether four windows from c on hold as many pixels each: they are walked at once."""
+    return c + 4 <= out_c and (
+        counts[c] == counts[c + 1] and counts[c] == counts[c + 2] and counts[c] == counts[c + 3]
+    )
+
+
+@part
+def _greater(most, missing, v):
+    """Return the greater of both, and where there was NaN until now."""
+    return select(less(most, v), v, most), either(missing, is_nan(v))
+
+
+@part
+def _largest(pixel, at, cell, count, zero):
+    """Return the largest pixel of a window whose first stands at `at`."""
+    width = lanes(zero)
+    most = like(splat(zero), -math.inf)
+    missing = is_nan(most)
+    for m in range(count):
+        most, missing = _greater(most, missing, load(pixel, (at + cell[m]) * width))
+    return select(missing, like(most, math.nan), most)
+
+
+@part
+def _largest_four(pixel, firsts, cell, count, zero):
+    """Return the largest pixels of four windows: one's instructions would wait for each other."""
+    width = lanes(zero)
+    p, q, r, s = firsts
+    a = b = c = d = like(splat(zero), -math.inf)
+    no_a = no_b = no_c = no_d = is_nan(a)
+    for m in range(count):
+        n = cell[m]
+        a, no_a = _greater(a, no_a, load(pixel, (p + n) * width))
+        b, no_b = _greater(b, no_b, load(pixel, (q + n) * width))
+        c, no_c = _greater(c, no_c, load(pixel, (r + n) * width))
+        d, no_d = _greater(d, no_d, load(pixel, (s + n) * width))
+    nan = like(a, math.nan)
+    return select(no_a, nan, a), select(no_b, nan, b), select(no_c, nan, c), select(no_d, nan, d)
+
+
 @kernel
 def largest(
-    x_at, y_at, scratch, room, table_at, bands_at, bands, start, stop, planes, pixels, outputs,
+    x_at, y_at, scratch, cells, room, table_at, bands_at, bands, start, stop, planes, pixels, outputs,
     out_a, out_b, out_c, size_b, size_c, step_a, step_b, step_c, zero: Number,
 ):  # fmt: skip
     """Write the largest pixel of each window; NaN is the largest of all, nothing is -inf.
 
     A band is the rows of windows from its first number to its second, and the pixels from its third to its fourth.
-    Scratch has room for `room` vectors of pixels, and for the windows behind them.
+    Scratch has room for `cells` whole numbers, `room` vectors of pixels, and the windows of a band.
     """
     x, y, width = pointer(x_at, zero), pointer(y_at, zero), lanes(zero)
-    pixel, window = pointer(scratch, zero), shift(pointer(scratch, zero), room * width)
-    table, band = pointer(table_at, room), pointer(bands_at, room)
-    first_b, first_c = 2 * out_a, 2 * (out_a + out_b)
+    cell, pixel = pointer(scratch, room), pointer(scratch + 8 * cells, zero)
+    window, table, band = shift(pixel, room * width), pointer(table_at, room), pointer(bands_at, room)
+    first, counts = shift(table, 2 * (out_a + out_b)), shift(table, 2 * (out_a + out_b) + out_c)
+    known = 0, 0, 0, 0
     for task in range(start, stop):
         plane, b = min(task // bands * width, planes - width), task % bands * 4
         low = band[b + 2]
         _gather(shift(x, plane * pixels + low), pixels, band[b + 3] - low, pixel)
         at = 0
         for row in range(band[b], band[b + 1]):
-            a, r = row // out_b, first_b + row % out_b
-            for c in range(first_c, first_c + out_c):
-                most = like(splat(zero), -math.inf)
-                for i in range(table[a], table[a] + table[a + out_a] * step_a, step_a):
-                    for j in range(table[r], table[r] + table[r + out_b] * step_b, step_b):
-                        base = (i * size_b + j) * size_c - low + table[c]
-                        for k in range(base, base + table[c + out_c] * step_c, step_c):
-                            most = maximum(most, load(pixel, k * width))
-                store(window, at, most)
-                at += width
+            i, j, c = row // out_b, 2 * out_a + row % out_b, 0
+            base = (table[i] * size_b + table[j]) * size_c - low
+            while c < out_c:
+                known = _cells(
+                    cell, known, table[i + out_a], table[j + out_b], counts[c],
+                    step_a * size_b * size_c, step_b * size_c, step_c,
+                )  # fmt: skip
+                if _together(counts, c, out_c):
+                    firsts = base + first[c], base + first[c + 1], base + first[c + 2], base + first[c + 3]
+                    found = _largest_four(pixel, firsts, cell, known[3], zero)
+                    for q in range(4):
+                        store(window, at + q * width, found[q])
+                    c, at = c + 4, at + 4 * width
+                else:
+                    store(window, at, _largest(pixel, base + first[c], cell, known[3], zero))
+                    c, at = c + 1, at + width
         _scatter(window, shift(y, plane * outputs + band[b] * out_c), outputs, at // width)
+
+
+@part
+def _sum(pixel, at, cell, count, zero):
+    """Return the sum of a window's pixels."""
+    width, total = lanes(zero), splat(zero)
+    for m in range(count):
+        total = total + load(pixel, (at + cell[m]) * width)
+    return total
+
+
+@part
+def _sum_four(pixel, firsts, cell, count, zero):
+    """Return the sums of four windows."""
+    width = lanes(zero)
+    p, q, r, s = firsts
+    a = b = c = d = splat(zero)
+    for m in range(count):
+        n = cell[m]
+        a = a + load(pixel, (p + n) * width)
+        b = b + load(pixel, (q + n) * width)
+        c = c + load(pixel, (r + n) * width)
+        d = d + load(pixel, (s + n) * width)
+    return a, b, c, d
 
 
 @kernel
 def sums(
-    x_at, y_at, divisor_at, before, each, scratch, room, table_at, bands_at, bands, start, stop, planes,
+    x_at, y_at, divisor_at, before, each, scratch, cells, room, table_at, bands_at, bands, start, stop, planes,
     pixels, outputs, out_a, out_b, out_c, size_b, size_c, step_a, step_b, step_c, zero: Number,
 ):  # fmt: skip
     """Write the sum over each window; the rest as `largest`.
@@ -103,9 +190,10 @@ def sums(
     Pixels, where `before`, or else sums are divided: by `divisor[p]`, or all by its first number unless `each`.
     """
     x, y, width = pointer(x_at, zero), pointer(y_at, zero), lanes(zero)
-    pixel, window = pointer(scratch, zero), shift(pointer(scratch, zero), room * width)
-    table, band, divisor = pointer(table_at, room), pointer(bands_at, room), pointer(divisor_at, zero)
-    first_b, first_c = 2 * out_a, 2 * (out_a + out_b)
+    cell, pixel = pointer(scratch, room), pointer(scratch + 8 * cells, zero)
+    window, table, band = shift(pixel, room * width), pointer(table_at, room), pointer(bands_at, room)
+    first, counts = shift(table, 2 * (out_a + out_b)), shift(table, 2 * (out_a + out_b) + out_c)
+    divisor, known = pointer(divisor_at, zero), (0, 0, 0, 0)
     for task in range(start, stop):
         plane, b = min(task // bands * width, planes - width), task % bands * 4
         low = band[b + 2]
@@ -115,86 +203,168 @@ def sums(
                 store(pixel, p * width, load(pixel, p * width) / splat(divisor[(p + low) * each]))
         at = 0
         for row in range(band[b], band[b + 1]):
-            a, r = row // out_b, first_b + row % out_b
-            for c in range(first_c, first_c + out_c):
-                total = splat(zero)
-                for i in range(table[a], table[a] + table[a + out_a] * step_a, step_a):
-                    for j in range(table[r], table[r] + table[r + out_b] * step_b, step_b):
-                        base = (i * size_b + j) * size_c - low + table[c]
-                        for k in range(base, base + table[c + out_c] * step_c, step_c):
-                            total = total + load(pixel, k * width)
-                if not before:
-                    total = total / splat(divisor[(row * out_c + c - first_c) * each])
-                store(window, at, total)
-                at += width
+            i, j, c = row // out_b, 2 * out_a + row % out_b, 0
+            base = (table[i] * size_b + table[j]) * size_c - low
+            while c < out_c:
+                known = _cells(
+                    cell, known, table[i + out_a], table[j + out_b], counts[c],
+                    step_a * size_b * size_c, step_b * size_c, step_c,
+                )  # fmt: skip
+                if _together(counts, c, out_c):
+                    firsts = base + first[c], base + first[c + 1], base + first[c + 2], base + first[c + 3]
+                    found = _sum_four(pixel, firsts, cell, known[3], zero)
+                    for q in range(4):
+                        store(window, at + q * width, found[q])
+                    c, at = c + 4, at + 4 * width
+                else:
+                    store(window, at, _sum(pixel, base + first[c], cell, known[3], zero))
+                    c, at = c + 1, at + width
+        if not before:
+            place = band[b] * out_c
+            for o in range(at // width):
+                store(window, o * width, load(window, o * width) / splat(divisor[(place + o) * each]))
         _scatter(window, shift(y, plane * outputs + band[b] * out_c), outputs, at // width)
 
 
 @part
-def _give(pixel, share, dy, low, places, steps, sizes, zero):
-    """Add dy to the share of the pixel that wins a window: the first of the largest, or the last NaN."""
-    a, count_a, b, count_b, c, count_c = places
-    step_a, step_b, step_c = steps
-    size_b, size_c = sizes
+def _claim(most, place, v, here):
+    """Return the most until now and its place, of which the first stays, or with NaN the last."""
+    # After NaN the most is infinite: NaN alone is not at most that.
+    highest = like(v, math.inf)
+    place = select(less_equal(v, most), place, here)
+    v = select(less(v, highest), v, highest)
+    return select(less(most, v), v, most), place
+
+
+@part
+def _winner(pixel, at, cell, count, zero):
+    """Return how far behind a window's first pixel the one stands that wins it; nothing where it has none."""
     width = lanes(zero)
-    one = like(dy, 1.0)
-    most, winner, number = like(dy, -math.inf), splat(zero), splat(zero)
-    for i in range(a, a + count_a * step_a, step_a):
-        for j in range(b, b + count_b * step_b, step_b):
-            base = (i * size_b + j) * size_c - low + c
-            for k in range(base, base + count_c * step_c, step_c):
-                v = load(pixel, k * width)
-                wins = either(less(most, v), is_nan(v))
-                most, winner = select(wins, v, most), select(wins, number, winner)
-                number = number + one
-    number = splat(zero)
-    for i in range(a, a + count_a * step_a, step_a):
-        for j in range(b, b + count_b * step_b, step_b):
-            base = (i * size_b + j) * size_c - low + c
-            for k in range(base, base + count_c * step_c, step_c):
-                v = select(equal(winner, number), dy, splat(zero))
-                store(share, k * width, load(share, k * width) + v)
-                number = number + one
+    most, place = like(splat(zero), -math.inf), splat(zero)
+    for m in range(count):
+        here = splat(as_number(cell[m], zero))
+        most, place = _claim(most, place, load(pixel, (at + cell[m]) * width), here)
+    return place
+
+
+@part
+def _winner_four(pixel, firsts, cell, count, zero):
+    """Return that of four windows."""
+    width = lanes(zero)
+    p, q, r, s = firsts
+    a = b = c = d = like(splat(zero), -math.inf)
+    to_a = to_b = to_c = to_d = splat(zero)
+    for m in range(count):
+        n = cell[m]
+        here = splat(as_number(n, zero))
+        a, to_a = _claim(a, to_a, load(pixel, (p + n) * width), here)
+        b, to_b = _claim(b, to_b, load(pixel, (q + n) * width), here)
+        c, to_c = _claim(c, to_c, load(pixel, (r + n) * width), here)
+        d, to_d = _claim(d, to_d, load(pixel, (s + n) * width), here)
+    return to_a, to_b, to_c, to_d
+
+
+@part
+def _give(share, at, won, dy, alone):
+    """Add dy to the share of a pixel in the lanes where it has won; `alone` says that no other window has the pixel."""
+    v = select(won, dy, like(dy, 0.0))
+    store(share, at, v if alone else load(share, at) + v)
+
+
+@part
+def _share(pixel, share, at, cell, count, dy, alone, zero):
+    """Give a window's dy to the pixel that wins it."""
+    width = lanes(zero)
+    place = _winner(pixel, at, cell, count, zero)
+    for m in range(count):
+        here = splat(as_number(cell[m], zero))
+        _give(share, (at + cell[m]) * width, equal(place, here), dy, alone)
+
+
+@part
+def _share_four(pixel, share, firsts, cell, count, dy, first, alone, zero):
+    """Give the dy of four windows, from `dy[first]` on."""
+    width = lanes(zero)
+    p, q, r, s = firsts
+    a, b, c, d = _winner_four(pixel, firsts, cell, count, zero)
+    t, u, v, w = (
+        load(dy, first),
+        load(dy, first + width),
+        load(dy, first + 2 * width),
+        load(dy, first + 3 * width),
+    )
+    for m in range(count):
+        n = cell[m]
+        here = splat(as_number(n, zero))
+        _give(share, (p + n) * width, equal(a, here), t, alone)
+        _give(share, (q + n) * width, equal(b, here), u, alone)
+        _give(share, (r + n) * width, equal(c, here), v, alone)
+        _give(share, (s + n) * width, equal(d, here), w, alone)
+
+
+@part
+def _pass_on(share, low, high, after, until, zero):
+    """Move the shares of pixels from `after` to `high`, which the next band sees, too, to the front.
+
+    Shares behind them, up to pixel `until`, begin at zero.
+    """
+    width = lanes(zero)
+    kept = max(0, high - after)
+    for p in range(kept):
+        store(share, p * width, load(share, (after - low + p) * width))
+    for p in range(kept, until - after):
+        store(share, p * width, splat(zero))
 
 
 @kernel
 def largest_grad(
-    dy_at, x_at, dx_at, scratch, room, table_at, bands_at, bands, start, stop, planes, pixels, outputs,
-    out_a, out_b, out_c, size_b, size_c, step_a, step_b, step_c, zero: Number,
+    dy_at, x_at, dx_at, alone, scratch, cells, room, table_at, bands_at, bands, start, stop, planes,
+    pixels, outputs, out_a, out_b, out_c, size_b, size_c, step_a, step_b, step_c, zero: Number,
 ):  # fmt: skip
     """Write the gradient of `largest`: dy of each window goes to the pixel that won it.
 
-    A band is six numbers: the pixels from the first number to the second are written; the rows of windows from the
-    third to the fourth reach them, and see pixels from the fifth to the sixth. Scratch has room for `room` vectors of
-    pixels, as many of their gradients, and the windows' gradients.
+    A task is a group of planes, all bands one after the other. `alone` says that no pixel is in two windows. Behind
+    the pixels there is room for as many shares, and then for the windows' gradients.
     """
     dy, x, dx, width = pointer(dy_at, zero), pointer(x_at, zero), pointer(dx_at, zero), lanes(zero)
-    pixel, share = pointer(scratch, zero), shift(pointer(scratch, zero), room * width)
-    given = shift(share, room * width)
+    cell, pixel = pointer(scratch, room), pointer(scratch + 8 * cells, zero)
+    share, given = shift(pixel, room * width), shift(pixel, 2 * room * width)
     table, band = pointer(table_at, room), pointer(bands_at, room)
-    first_b, first_c = 2 * out_a, 2 * (out_a + out_b)
-    for task in range(start, stop):
-        plane, w = min(task // bands * width, planes - width), task % bands * 6
-        low, high, rows, last = band[w + 4], band[w + 5], band[w + 2], band[w + 3]
-        _gather(shift(x, plane * pixels + low), pixels, high - low, pixel)
-        _gather(shift(dy, plane * outputs + rows * out_c), outputs, (last - rows) * out_c, given)
-        for p in range(0, (high - low) * width, width):
-            store(share, p, splat(zero))
-        at = 0
-        for row in range(rows, last):
-            a, r = row // out_b, first_b + row % out_b
-            for c in range(first_c, first_c + out_c):
-                places = (table[a], table[a + out_a], table[r], table[r + out_b], table[c], table[c + out_c])
-                steps, sizes = (step_a, step_b, step_c), (size_b, size_c)
-                _give(pixel, share, load(given, at), low, places, steps, sizes, zero)
-                at += width
-        first = band[w]
-        _scatter(
-            shift(share, (first - low) * width),
-            shift(dx, plane * pixels + first),
-            pixels,
-            band[w + 1] - first,
-        )
+    first, counts = shift(table, 2 * (out_a + out_b)), shift(table, 2 * (out_a + out_b) + out_c)
+    known = 0, 0, 0, 0
+    for group in range(start, stop):
+        plane = min(group * width, planes - width)
+        _pass_on(share, 0, 0, 0, band[3], zero)
+        for b in range(0, 4 * bands, 4):
+            low, high, at = band[b + 2], band[b + 3], 0
+            _gather(shift(x, plane * pixels + low), pixels, high - low, pixel)
+            windows = (band[b + 1] - band[b]) * out_c
+            _gather(shift(dy, plane * outputs + band[b] * out_c), outputs, windows, given)
+            for row in range(band[b], band[b + 1]):
+                i, j, c = row // out_b, 2 * out_a + row % out_b, 0
+                base = (table[i] * size_b + table[j]) * size_c - low
+                while c < out_c:
+                    known = _cells(
+                        cell, known, table[i + out_a], table[j + out_b], counts[c],
+                        step_a * size_b * size_c, step_b * size_c, step_c,
+                    )  # fmt: skip
+                    if _together(counts, c, out_c):
+                        firsts = (
+                            base + first[c],
+                            base + first[c + 1],
+                            base + first[c + 2],
+                            base + first[c + 3],
+                        )
+                        _share_four(pixel, share, firsts, cell, known[3], given, at, alone, zero)
+                        c, at = c + 4, at + 4 * width
+                    else:
+                        v = load(given, at)
+                        _share(pixel, share, base + first[c], cell, known[3], v, alone, zero)
+                        c, at = c + 1, at + width
+            after = band[b + 6] if b + 4 < 4 * bands else high
+            _scatter(share, shift(dx, plane * pixels + low), pixels, after - low)
+            if b + 4 < 4 * bands:
+                _pass_on(share, low, high, after, band[b + 7], zero)
 
 
 @kernel
