@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import graphlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from deepconv.arrays import Array
-from deepconv.layers.activation import ReLU
+from deepconv.layers.activation import ReLU, ReLU6
 from deepconv.layers.base import Gradients, Layer, Pullback, checked_output
 from deepconv.layers.convolution import Conv, Conv1d, Conv2d, Conv3d
+from deepconv.layers.normalisation import BatchNorm
 from deepconv.layers.parameter import Buffer
 from deepconv.layers.pullback import Later
 
@@ -49,7 +49,10 @@ class Graph(Layer):
         self._order = _order(name, self._nodes)
         _check_used(name, self._nodes, self.inputs, self.output)
         self._last_uses = _last_uses(self._nodes, self._order, self.output)
-        self._rectified = _rectified(self._nodes, self.output)
+        # What two nodes compute in one pass over memory: in inference a convolution with its ReLU, in training a
+        # batch norm with its ReLU, whose way back then wants no array that lay between.
+        self._rectified = _pairs(self._nodes, self.output, (Conv1d, Conv2d, Conv3d), (ReLU,))
+        self._limited = _pairs(self._nodes, self.output, (BatchNorm,), (ReLU, ReLU6))
 
     @property
     def nodes(self) -> dict[str, tuple[Layer, tuple[str, ...]]]:
@@ -68,8 +71,17 @@ class Graph(Layer):
     ) -> tuple[Array, Pullback]:
         pullbacks: dict[str, Pullback] = {}
 
+        limited = self._limited if training else {}
+        done = set(limited.values())
+
         def step(name: str, layer: Layer, arrays: list[Array]) -> Array:
-            y, pullbacks[name] = checked_output(layer, layer.apply(*arrays, training=training, rng=rng))
+            if name in limited and isinstance(layer, BatchNorm):
+                y, pullbacks[name] = layer.limited(self._nodes[limited[name]][0], *arrays)
+            elif name in done:
+                y = arrays[0]
+                pullbacks[name] = Pullback(type(layer).__name__, y, lambda dy: (dy, {}))
+            else:
+                y, pullbacks[name] = checked_output(layer, layer.apply(*arrays, training=training, rng=rng))
             return y
 
         y = self.run(inputs, step)
@@ -107,9 +119,12 @@ class Graph(Layer):
             arrays = [values[source] for source in sources]
             for source in self._last_uses[name]:
                 del values[source]
-            with _naming(f"{type(self).__name__}, node {name!r}", arrays):
+            try:
                 self._check_batch(layer, arrays)
                 values[name] = step(name, layer, arrays)
+            except Exception as error:
+                _name(error, f"{type(self).__name__}, node {name!r}", arrays)
+                raise
         return values[self.output]
 
     def _check_batch(self, layer: Layer, arrays: Sequence[Array]) -> None:
@@ -131,8 +146,11 @@ class Graph(Layer):
         waiting: list[tuple[tuple[str, ...], Later]] = []
         for name in reversed(self._order):
             sources = self._nodes[name][1]
-            with _naming(f"{type(self).__name__}, node {name!r}", []):
+            try:
                 later, own = pullbacks[name].later(flowing.pop(name))
+            except Exception as error:
+                _name(error, f"{type(self).__name__}, node {name!r}", [])
+                raise
             for parameter, gradient in own.items():
                 _add(gradients, parameter, gradient)
             if all(source in self.inputs for source in sources):
@@ -171,19 +189,14 @@ def _merged(all_updates: Iterator[Mapping[Buffer, Array]]) -> dict[Buffer, Array
     return merged
 
 
-@contextmanager
-def _naming(where: str, arrays: Sequence[Array]) -> Iterator[None]:
+def _name(error: Exception, where: str, arrays: Sequence[Array]) -> None:
     """Say in an error's text at which node it arose, and what came in; its type stays."""
-    try:
-        yield
-    except Exception as error:
-        shapes = ", ".join(str(x.shape) for x in arrays)
-        place = f"{where} with input {shapes}" if arrays else where
-        if len(error.args) == 1 and isinstance(error.args[0], str):
-            error.args = (f"{place}: {error.args[0]}",)
-        else:
-            error.add_note(place)
-        raise
+    shapes = ", ".join(str(x.shape) for x in arrays)
+    place = f"{where} with input {shapes}" if arrays else where
+    if len(error.args) == 1 and isinstance(error.args[0], str):
+        error.args = (f"{place}: {error.args[0]}",)
+    else:
+        error.add_note(place)
 
 
 def _read(graph: str, nodes: Nodes) -> dict[str, tuple[Layer, tuple[str, ...]]]:
@@ -255,8 +268,13 @@ def _last_uses(
     return ends
 
 
-def _rectified(nodes: Mapping[str, tuple[Layer, tuple[str, ...]]], output: str) -> dict[str, str]:
-    """The convolutions whose output only a ReLU sees, and that ReLU: inference computes both at once."""
+def _pairs(
+    nodes: Mapping[str, tuple[Layer, tuple[str, ...]]],
+    output: str,
+    first: tuple[type[Layer], ...],
+    second: tuple[type[Layer], ...],
+) -> dict[str, str]:
+    """The nodes of the first kinds whose output only one of the second kinds sees, and that one: done at once."""
     readers: dict[str, list[str]] = {}
     for name, (_, sources) in nodes.items():
         for source in sources:
@@ -264,8 +282,8 @@ def _rectified(nodes: Mapping[str, tuple[Layer, tuple[str, ...]]], output: str) 
     return {
         name: readers[name][0]
         for name, (layer, _) in nodes.items()
-        if type(layer) in (Conv1d, Conv2d, Conv3d)
+        if type(layer) in first
         and name != output
         and len(readers[name]) == 1
-        and type(nodes[readers[name][0]][0]) is ReLU
+        and type(nodes[readers[name][0]][0]) in second
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from deepconv.arrays import Array
 from deepconv.geometry import check_groups
 from deepconv.layers import sizes
+from deepconv.layers.activation import ReLU6
 from deepconv.layers.base import Layer, Pullback
 from deepconv.layers.initialisation import ones, zeros
 from deepconv.layers.parameter import Buffer, Parameter
@@ -58,6 +60,11 @@ class BatchNorm(Layer):
         (x,) = self.prepare(x)
         return self._train(x) if training else self._infer(x)
 
+    def limited(self, activation: Layer, x: Any) -> tuple[Array, Pullback]:
+        """Return what `activation`, a `ReLU` or `ReLU6`, makes of the output, in training, in one pass over memory."""
+        (x,) = self.prepare(x)
+        return self._train(x, (0.0, 6.0 if isinstance(activation, ReLU6) else math.nan))
+
     def infer(self, *inputs: Array) -> None:
         if self.features is None:
             _check_rank("BatchNorm", inputs[0])
@@ -82,8 +89,13 @@ class BatchNorm(Layer):
         y = y.astype(np.result_type(x, weight), copy=False)  # the running statistics may be wider
         return y, Pullback("BatchNorm", y, pull)
 
-    def _train(self, x: Array) -> tuple[Array, Pullback]:
-        """Return the output by the batch's own statistics, the way back, and where the running ones would go."""
+    def _train(self, x: Array, limits: tuple[float, float] = (math.nan, math.nan)) -> tuple[Array, Pullback]:
+        """Return the output by the batch's own statistics, the way back, and where the running ones would go.
+
+        Args:
+            x: the input.
+            limits: what the output is cut off at, below and above; NaN is no limit.
+        """
         values = x.size // x.shape[1]
         if values < 2:
             raise ValueError(
@@ -91,10 +103,11 @@ class BatchNorm(Layer):
                 f"more to tell their variance; use a larger batch, or training=False"
             )
         weight, bias, eps = self.weight.value, self.bias.value, self.eps
-        y, mean, var = normalised.train("BatchNorm", x, weight, bias, eps)
+        y, mean, var = normalised.train("BatchNorm", x, weight, bias, eps, limits)
 
         def pull(dy: Array) -> Any:
-            dx, dw, db = normalised.train_gradients("BatchNorm", dy, x, (weight, bias, mean, var), eps)
+            vectors = (weight, bias, mean, var)
+            dx, dw, db = normalised.train_gradients("BatchNorm", dy, x, vectors, eps, limits)
             return dx, {self.weight: dw, self.bias: db}
 
         pairs = ((self.running_mean, mean), (self.running_var, var * (values / (values - 1))))
