@@ -1,4 +1,4 @@
-"""Vector instructions that only convolutions need: every second pixel, and tiles whose vectors lie apart."""
+"""Vector instructions that only convolutions need: every second pixel, sums kept, rows interleaved."""
 
 from typing import Any
 
@@ -43,28 +43,6 @@ def add_tile(typing: Any, tile: Any, p: Any, row_step: Any) -> Any:
         return tile
 
     return tile(tile, p, types.int64), generate
-
-
-@intrinsic
-def outer_at(typing: Any, tile: Any, a: Any, b: Any, places: Any) -> Any:
-    """Return `tile[r][v] + a[r] · (the vector at b[places[v]])`: `outer` for vectors that lie apart."""
-    rows, vectors = len(tile), len(tile[0])
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        tile, a, b, places = args
-        vector = context.get_value_type(Vector(signature.args[1].dtype))
-        right = [
-            emit.load(builder, builder.gep(b, [builder.extract_value(places, v)]), vector)
-            for v in range(vectors)
-        ]
-        for r in range(rows):
-            left = emit.splat(builder, builder.load(builder.gep(a, [ir.Constant(_I64, r)])), vector)
-            for v in range(vectors):
-                total = emit.fma(builder, left, right[v], builder.extract_value(tile, [r, v]))
-                tile = builder.insert_value(tile, total, [r, v])
-        return tile
-
-    return tile(tile, a, b, places), generate
 
 
 @intrinsic(prefer_literal=True)
