@@ -77,6 +77,7 @@ def test_named_cases(which, name, dtype):
         "direct": len(CASES) - 1,
         "pointwise": 4,
         "depthwise": 4,
+        "grouped": 28,
         "winograd": 16,
         "depthwise_numpy": 4,
         "matmul": len(CASES),

@@ -13,7 +13,16 @@ import numpy as np
 
 from deepconv.arrays import Array
 from deepconv.engine import verbose
-from deepconv.engine.algorithms import depthwise, depthwise_numpy, direct, matmul, pointwise, taps, winograd
+from deepconv.engine.algorithms import (
+    depthwise,
+    depthwise_numpy,
+    direct,
+    grouped,
+    matmul,
+    pointwise,
+    taps,
+    winograd,
+)
 from deepconv.engine.problem import PASSES, Pass, Problem
 
 
@@ -57,9 +66,9 @@ def _in_order(*files: ModuleType) -> tuple[Algorithm, ...]:
 _VERBOSE = verbose.asked()
 
 TABLE: dict[Pass, tuple[Algorithm, ...]] = {
-    "forward": _in_order(pointwise, depthwise, winograd, direct, matmul, taps),
-    "input_grad": _in_order(pointwise, depthwise, depthwise_numpy, winograd, direct, matmul, taps),
-    "weight_grad": _in_order(pointwise, depthwise, winograd, direct, matmul, taps),
+    "forward": _in_order(pointwise, depthwise, grouped, winograd, direct, matmul, taps),
+    "input_grad": _in_order(pointwise, depthwise, grouped, depthwise_numpy, winograd, direct, matmul, taps),
+    "weight_grad": _in_order(pointwise, depthwise, grouped, winograd, direct, matmul, taps),
 }
 """For each pass its algorithms. Of those that don't refuse the cheapest is taken, of equals the first."""
 

@@ -9,8 +9,6 @@ from deepconv.arrays import Array
 from deepconv.engine import machine
 from deepconv.engine.problem import Problem
 
-_TALLEST = 8
-
 
 @dataclass(frozen=True)
 class Axis:
@@ -125,6 +123,11 @@ class Form:
         return self.down.result_step * self.across.result_step
 
     @property
+    def bands(self) -> int:
+        """How many bands a plane has."""
+        return -(-self.down.most // self.band)
+
+    @property
     def y_columns(self) -> int:
         """Numbers of a row of a phase of the result in scratch memory."""
         return _up(self.across.most, self.lanes)
@@ -202,8 +205,11 @@ def _up(n: int, to: int) -> int:
 
 
 @lru_cache(maxsize=1024)
-def form(problem: Problem, bytes_at_once: int) -> Form:
-    """Return the form of a problem, whose planes in scratch memory shall take about so many bytes."""
+def form(problem: Problem, bytes_at_once: int, least: int) -> Form:
+    """Return the form of a problem, whose planes in scratch memory shall take about so many bytes.
+
+    At least `least` rows are computed at a time.
+    """
     group = problem.in_channels // problem.groups, problem.out_channels // problem.groups
     sources, results = group[::-1] if problem.which == "input_grad" else group
     rank = problem.window.rank
@@ -215,7 +221,7 @@ def form(problem: Problem, bytes_at_once: int) -> Form:
 
     one = banded(1)
     row = one.sources * down.step * across.step * one.columns * one.itemsize
-    fits = max(bytes_at_once // row - down.reach, 2 * _TALLEST)
+    fits = max(bytes_at_once // row - down.reach, least)
     pieces = -(-down.most // fits)
     return banded(-(-down.most // pieces))
 

@@ -34,7 +34,7 @@ def refuses(problem: Problem) -> str | None:
 @lru_cache(maxsize=1024)
 def _form(problem: Problem) -> Form:
     """Return the problem's form: half of the first cache for what is read."""
-    return form(problem, machine.caches().l1 // 2)
+    return form(problem, machine.caches().l1 // 2, 16)
 
 
 @lru_cache(maxsize=1024)

@@ -204,12 +204,25 @@ def dots(typing: Any, tile: Any, a: Any, a_step: Any, b: Any, places: Any) -> An
         rows, count = len(signature.args[0]), len(signature.args[0][0])
         vector = context.get_value_type(signature.args[0][0][0])
         steps = [builder.mul(a_step, ir.Constant(I64, r)) for r in range(rows)]
-        left = [emit.load(builder, builder.gep(a, [step]), vector) for step in steps]
-        for t in range(count):
-            right = emit.load(builder, builder.gep(b, [builder.extract_value(places, t)]), vector)
+        lefts = [builder.gep(a, [step]) for step in steps]
+        rights = [builder.gep(b, [builder.extract_value(places, t)]) for t in range(count)]
+
+        def add(tile: Any, r: int, t: int, left: Any, right: Any) -> Any:
+            total = emit.fma(builder, left, right, builder.extract_value(tile, [r, t]))
+            return builder.insert_value(tile, total, [r, t])
+
+        if rows <= count:  # the fewer stay in registers
+            held = [emit.load(builder, p, vector) for p in lefts]
+            for t in range(count):
+                right = emit.load(builder, rights[t], vector)
+                for r in range(rows):
+                    tile = add(tile, r, t, held[r], right)
+        else:
+            held = [emit.load(builder, p, vector) for p in rights]
             for r in range(rows):
-                total = emit.fma(builder, left[r], right, builder.extract_value(tile, [r, t]))
-                tile = builder.insert_value(tile, total, [r, t])
+                left = emit.load(builder, lefts[r], vector)
+                for t in range(count):
+                    tile = add(tile, r, t, left, held[t])
         return tile
 
     return tile(tile, a, types.int64, b, places), generate
@@ -351,29 +364,30 @@ def put_plane(source, rows, columns, down, across, first, count, y, height, widt
 
 
 @part
-def put_tile(tile, rows, vectors, y, step, gap, lower, count, room, folded, buffer):
+def put_tile(tile, rows, vectors, y, step, gap, lower, count, inside, room, folded, buffer):
     """Write those rows of a tile, of `rows` rows and `vectors` vectors, that are below `count`.
 
     Rows are `step` apart, the vectors of one `gap`, and `lower` is by how many rows the next vector stands below.
-    What a vector has beyond a row's end lands where the next row is written later; behind the `room`
-    numbers from `y[0]` to the plane's end nothing is written. `folded`: zero for what is below zero.
+    What a vector has beyond a row's end lands where the next row is written later; behind the `room` numbers from
+    `y[0]` to the plane's end nothing is written. Rows of a tile are `inside` apart in that plane: as far as they
+    are, or none where each row of the tile has a plane of its own. `folded`: zero for what is below zero.
     """
     width = lanes(y[0])
     if folded:
         tile = relu_tile(tile)
-    bottom = (rows - 1) * step + (vectors - 1) * gap + width
+    bottom = (rows - 1) * inside + (vectors - 1) * gap + width
     if count >= rows + (vectors - 1) * lower and bottom <= room:
         store_spaced(y, step, gap, tile)
     else:
         store_spaced(buffer, width, rows * width, tile)
         for i in range(rows * vectors):
             r, v = i % rows, i // rows
-            at = r * step + v * gap
+            at, left = r * step + v * gap, room - r * inside - v * gap
             if r + v * lower < count:
-                if at + width <= room:
+                if width <= left:
                     store(y, at, load(buffer, i * width))
                 else:
-                    store_part(y, at, load(buffer, i * width), room - at)
+                    store_part(y, at, load(buffer, i * width), left)
 
 
 @part

@@ -80,7 +80,7 @@ def _square_plane(x, columns, w, start, y, y_step, rows, width, room, folded, bu
             tile = full_tile(4, 1, start)
             tile = add_square(tile, cells, opaque(shift(x, row * columns + column)), columns)
             at = row * y_step + column
-            put_tile(tile, 4, 1, opaque(shift(y, at)), y_step, 0, 0, rows, room - at, folded, buffer)
+            put_tile(tile, 4, 1, opaque(shift(y, at)), y_step, 0, 0, rows, y_step, room - at, folded, buffer)
 
 
 @function
@@ -111,7 +111,20 @@ def _plane(x, form, columns, w, places, first, last, start, y, y_step, rows, wid
                 tile = _row_by_row(tile, place, columns, gap, w, sources, channel, height, across, step)
             else:
                 tile = _cell_by_cell(tile, place, columns, gap, w, places, first, last)
-            put_tile(tile, 4, 2, opaque(shift(y, at)), y_step, y_gap, lower, rows, room - at, folded, buffer)
+            put_tile(
+                tile,
+                4,
+                2,
+                opaque(shift(y, at)),
+                y_step,
+                y_gap,
+                lower,
+                rows,
+                y_step,
+                room - at,
+                folded,
+                buffer,
+            )
 
 
 @kernel
