@@ -6,6 +6,8 @@ numbers must be as exact as plain float arithmetic makes them. A NaN or an infin
 the definition puts it, padding's zeros times infinite weights included.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -72,13 +74,46 @@ def _threads(problem: Problem) -> int:
     return threads.worth(problem.threads, problem.flops // 2)
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """All that a call needs and that depends on the problem alone: looked up once a call.
+
+    Attributes:
+        convolve, pack: the kernels.
+        table: what describes the problem to them, kept alive here.
+        described: its address.
+        weights: numbers of the prepared weight.
+        units, threads, scratch: what is shared, by how many, and the bytes that each of them takes.
+        covers: whether every number of the result is written.
+    """
+
+    convolve: Callable[..., None]
+    pack: Callable[..., None]
+    table: Array
+    described: int
+    weights: int
+    units: int
+    threads: int
+    scratch: int
+    covers: bool
+
+
+@lru_cache(maxsize=512)
+def _ready(problem: Problem) -> _Ready:
+    """Return what a call needs."""
+    plan, numbers = _layout(problem), table(problem)
+    convolve, pack = KERNELS.convolve[problem.dtype], KERNELS.pack_weight[problem.dtype]
+    return _Ready(convolve, pack, numbers, address(numbers), plan.weights, plan.units, _threads(problem), plan.scratch,
+                  plan.covers)  # fmt: skip
+
+
 def prepare(problem: Problem, weight: Array) -> Array:
     """Return the weight as tiles of filters, for each job, group and tile `(channels, cells, ROWS)`."""
-    plan = _layout(problem)
-    packed = np.empty(plan.weights, problem.dtype)
+    ready = _ready(problem)
+    packed = np.empty(ready.weights, problem.dtype)
     weight = plain(weight, problem.dtype)
-    if plan.units:
-        KERNELS.pack_weight[problem.dtype](address(weight), address(packed), address(table(problem)))
+    if ready.units:
+        ready.pack(address(weight), address(packed), ready.described)
     return packed
 
 
@@ -87,25 +122,29 @@ def forward(problem: Problem, x: Array, weight: Array, bias: Array | None) -> Ar
     y = np.empty(problem.y_shape, problem.dtype)
     if bias is not None:
         bias = plain(bias, problem.dtype)
-    _run(problem, plain(x, problem.dtype), weight, bias, y)
+    _run(_ready(problem), plain(x, problem.dtype), weight, bias, y)
     return y
 
 
 def input_grad(problem: Problem, dy: Array, weight: Array) -> Array:
     """Return `dx` of `dy (N, K, *out)` and the prepared weight."""
-    make = np.empty if _layout(problem).covers else np.zeros
-    dx = make(problem.x_shape, problem.dtype)
-    _run(problem, plain(dy, problem.dtype), weight, None, dx)
+    ready = _ready(problem)
+    dx = (np.empty if ready.covers else np.zeros)(problem.x_shape, problem.dtype)
+    _run(ready, plain(dy, problem.dtype), weight, None, dx)
     return dx
 
 
-def _run(problem: Problem, source: Array, weight: Array, bias: Array | None, result: Array) -> None:
+def _run(ready: _Ready, source: Array, weight: Array, bias: Array | None, result: Array) -> None:
     """Compute all units, shared by threads."""
-    plan, kernel = _layout(problem), KERNELS.convolve[problem.dtype]
-    places = (address(source), address(weight), 0 if bias is None else address(bias), address(result))
-    described = address(table(problem))
+    places = (
+        address(source),
+        address(weight),
+        0 if bias is None else address(bias),
+        address(result),
+        ready.described,
+    )
 
     def work(start: int, stop: int) -> None:
-        kernel(*places, described, scratch(plan.scratch), start, stop)
+        ready.convolve(*places, scratch(ready.scratch), start, stop)
 
-    threads.share(work, plan.units, _threads(problem))
+    threads.share(work, ready.units, ready.threads)
