@@ -5,7 +5,7 @@ beside the sums it takes a panel of the output's gradient and, with padding, a b
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -75,7 +75,8 @@ def weight_grad(problem: Problem, dy: Array, x: Array) -> Array:
         np.empty(problem.weight_shape, problem.dtype),
     )
     work, kernel = _work(problem), KERNELS.weight_grad[problem.dtype]
-    operands = (address(dy), address(x), address(dw), work.table_address)
+    turned, read = (x, dy) if work.swapped else (dy, x)
+    operands = (address(turned), address(read), address(dw), work.table_address)
 
     def run(first: int, stop: int) -> None:
         kernel(*operands, scratch(work.bytes), work.facts_address, first, stop)
@@ -174,6 +175,7 @@ class _Work:
         filters: filters of a block.
         tile_rows: rows of dwᵀ in whole tiles.
         copied: whether x is.
+        swapped: whether x stands for dy and dy for x.
         bytes: scratch memory of a thread.
         threads: how many take part.
     """
@@ -184,6 +186,7 @@ class _Work:
     filters: int
     tile_rows: int
     copied: bool
+    swapped: bool
     bytes: int
     threads: int
     table_address: int
@@ -213,11 +216,28 @@ def _band(problem: Problem, axes: tuple[_Axis, _Axis, _Axis], copied: bool) -> t
     return 1, -(-places // (bands * unit)) * unit
 
 
+def _swapped(problem: Problem) -> bool:
+    """Tell whether x is turned and dy is broadcast: for single cells that see all of x, if that is the smaller."""
+    plain_cells = (
+        problem.window.taps == 1
+        and problem.out == problem.image
+        and not any(map(any, problem.window.padding))
+    )
+    return plain_cells and problem.in_channels < problem.out_channels
+
+
+def _with_operands_swapped(problem: Problem) -> Problem:
+    """Return the problem whose input is dy and whose output's gradient is x."""
+    return replace(problem, in_channels=problem.out_channels, out_channels=problem.in_channels)
+
+
 @lru_cache(maxsize=1024)
 def _work(problem: Problem) -> _Work:
     """Return how a problem is computed."""
-    axes, item = _axes(problem), problem.dtype.itemsize
-    outer, middle, inner = axes
+    item, swapped = problem.dtype.itemsize, _swapped(problem)
+    if swapped:
+        problem = _with_operands_swapped(problem)
+    outer, middle, inner = axes = _axes(problem)
     channels, filters = problem.in_channels // problem.groups, problem.out_channels // problem.groups
     rows, block = _tile(problem)
     blocks, total = -(-filters // block), channels * problem.window.taps
@@ -229,7 +249,7 @@ def _work(problem: Problem) -> _Work:
     if copied:
         plane = ((min(outer.out, -(-band // (middle.out * inner.out))) - 1) * outer.move + outer.span) * lines
     panel = max(16, machine.caches().l1 // 2 // (block * item))
-    panel = -(-images * band // -(-images * band // panel))  # of equal size
+    panel = -(-images * band // max(1, round(images * band / panel)))  # of equal size
     used = min(threads.worth(problem.threads, problem.flops // 2), blocks * problem.groups)
     starts = [0]
     for part in (panel * block * item, images * band * 9 + 16, images * channels * plane * item * copied):
@@ -241,7 +261,7 @@ def _work(problem: Problem) -> _Work:
     for name in ("image", "out", "move", "take"):
         numbers += [getattr(a, name) for a in axes]
     numbers += [outer.before, middle.before, outer.span, middle.seen, inner.seen]
-    numbers += [inner.zeros, inner.inside, inner.zeros * inner.take - inner.before, copied]
+    numbers += [inner.zeros, inner.inside, inner.zeros * inner.take - inner.before, copied, swapped]
     numbers += [total, tile_rows, images, band, plane, panel, chunk, *starts]
     facts, table = np.array(numbers, np.int64), np.zeros(tile_rows + rows, np.int64)
     steps = (lines, inner.seen, 1) if copied else (middle.image * inner.image, inner.image, 1)
@@ -249,5 +269,5 @@ def _work(problem: Problem) -> _Work:
     table[:total] = [plane, *(a.cell * step for a, step in zip(axes, steps, strict=True))] @ cells
     taken = starts[-1] + chunk * one
     return _Work(
-        table, facts, blocks, block, tile_rows, copied, taken, used, address(table), address(facts)
+        table, facts, blocks, block, tile_rows, copied, swapped, taken, used, address(table), address(facts)
     )  # fmt: skip

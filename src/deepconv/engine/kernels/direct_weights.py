@@ -7,11 +7,15 @@ in the nearest cache while all rows (c, tap) are gone through. x is read where i
 number is broadcast to all lanes, so that neither stride nor dilation costs anything, and the same table of
 places serves every row. Sums stay in registers over the places of a panel, then go to dwᵀ `[c, tap][filters]`.
 
+Where the window is one cell and there are fewer channels than filters, dy and x change places: what is turned is
+the smaller, and dw comes out as it should lie.
+
 With padding, x is copied into scratch memory with its zeros, a *band* at a time: some output rows of one
 image, or several small images. Places are taken in the order band, panel, place, whatever the number of threads.
 """
 
 from deepconv.engine.kernels.frontend import Number, kernel, part, routine, stays_apart
+from deepconv.engine.kernels.planes import copy_row
 from deepconv.engine.kernels.simd import (
     TARGET,
     lanes,
@@ -26,6 +30,7 @@ from deepconv.engine.kernels.simd import (
     shift,
     splat,
     store,
+    store_part,
     store_tile,
     turn_square,
     zeros_tile,
@@ -40,9 +45,9 @@ VECTOR_BYTES, LINE_BYTES = TARGET.vector_bytes, 64
 # copied, MOVE_ the window's step over what is read then.
 (
     BATCH, CHANNELS, FILTERS, GROUPS, DEPTH, HEIGHT, WIDTH, OUT_DEPTH, OUT_HEIGHT, OUT_WIDTH, MOVE_D, MOVE_H, MOVE_W,
-    TAKE_D, TAKE_H, TAKE_W, PAD_D, PAD_H, SPAN_D, LINES, LINE, BEFORE, INSIDE, SKIPPED, COPIED,
+    TAKE_D, TAKE_H, TAKE_W, PAD_D, PAD_H, SPAN_D, LINES, LINE, BEFORE, INSIDE, SKIPPED, COPIED, STRAIGHT,
     ROWS, ROWS_PADDED, IMAGES, BAND, PLANE, PANEL, CHUNK, PANEL_AT, WHERE_AT, BAND_AT, SUMS_AT, FACTS,
-) = range(37)  # fmt: skip
+) = range(38)  # fmt: skip
 
 
 @part
@@ -68,26 +73,23 @@ def _turned(a, a_step, m, b, b_step, n, zero):
 
 
 @part
+def _put(a, a_step, m, b, b_step, n, zero):
+    """Write `b[i·b_step + j] = a[i·a_step + j]` for i below m and j below n."""
+    for i in range(m):
+        for j in range(0, n, lanes(zero)):
+            numbers = load(a, i * a_step + j)
+            if j + lanes(zero) <= n:
+                store(b, i * b_step + j, numbers)
+            else:
+                store_part(b, i * b_step + j, numbers, n - j)
+
+
+@part
 def _clear(a, count, zero):
     """Write zeros to `a`, and up to a vector of them behind."""
     nothing = splat(zero)
     for i in range(0, count, lanes(zero)):
         store(a, i, nothing)
-
-
-@part
-def _copy(a, step, b, count, zero):
-    """Copy every number of `a` that is `step` behind the last to `b`, and up to a vector of zeros behind."""
-    v = lanes(zero)
-    if step == 1:
-        whole = count - count % v
-        for i in range(0, whole, v):
-            store(b, i, load(a, i))
-        if whole < count:
-            store(b, whole, load_part(a, whole, count - whole))
-    else:
-        for i in range(count):
-            b[i] = a[i * step]
 
 
 @part
@@ -108,7 +110,7 @@ def _copy_band(x, band, facts, channels, row, rows, zero):
                     _clear(target, line, zero)
                 else:
                     source = shift(x, ((c * depth + source_d) * height + source_h) * width + facts[SKIPPED])
-                    _copy(source, step, shift(target, before), inside, zero)
+                    copy_row(source, shift(target, before), step, 0, inside, inside, zero)
                 target = shift(target, line)
 
 
@@ -251,10 +253,11 @@ def _chunk(dy, x, dw, table, scratch, facts, group, first, stop, zero):
                     min(width, filters - b * width), n == 0 and begin == 0, zero,
                 )  # fmt: skip
     for b in range(first, stop):
-        target = shift(dw, (group * filters + b * width) * rows)
-        _turned(
-            shift(sums, (b - first) * block), width, rows, target, rows, min(width, filters - b * width), zero
-        )
+        count, share = min(width, filters - b * width), shift(sums, (b - first) * block)
+        if facts[STRAIGHT]:
+            _put(share, width, rows, shift(dw, group * rows * filters + b * width), filters, count, zero)
+        else:
+            _turned(share, width, rows, shift(dw, (group * filters + b * width) * rows), rows, count, zero)
 
 
 @kernel
