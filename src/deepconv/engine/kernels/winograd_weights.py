@@ -38,6 +38,7 @@ from deepconv.engine.kernels.squares import (
     store_square,
 )
 from deepconv.engine.kernels.tile_maps import tile_map
+from deepconv.engine.kernels.winograd_transforms import input_tile
 
 POINTS, TASK = 36, 7
 
@@ -46,14 +47,6 @@ _PP, _QQ = _P * _P, _Q * _Q
 _BY_0 = 1 / (_PP * _QQ)
 _BY_P = 1 / (2 * _PP * (_PP - _QQ))
 _BY_Q = 1 / (2 * _QQ * (_QQ - _PP))
-
-
-def points_of_6(d0, d1, d2, d3, d4, d5):
-    """Return `B^T d`: the values of a patch's row at the points 0, ±5/8, ±3/2, ∞."""
-    p_even, p_odd = d4.plus(-_QQ, d2), _P * d3.plus(-_QQ, d1)
-    q_even, q_odd = d4.plus(-_PP, d2), _Q * d3.plus(-_PP, d1)
-    first, last = d4.plus(-_PP - _QQ, d2).plus(_PP * _QQ, d0), d5.plus(-_PP - _QQ, d3).plus(_PP * _QQ, d1)
-    return first, p_even + p_odd, p_even - p_odd, q_even + q_odd, q_even - q_odd, last
 
 
 def points_of_4(g0, g1, g2, g3):
@@ -73,7 +66,6 @@ def inverse_3(m0, m1, m2, m3, m4, m5):
     )
 
 
-input_tile = tile_map(points_of_6, 6)
 gradient_tile = tile_map(points_of_4, 4)
 map_back = tile_map(inverse_3, 6)
 
