@@ -1,6 +1,8 @@
 """One channel in each group: planes convolved with a kernel's cells in registers (`kernels/depthwise`).
 
 A channel may have any number of filters. What bounds it is memory, 12 bytes a pixel for 2 · cells operations.
+NaN and infinities arrive where the definition puts them. One exception: in the gradient of the input, an
+infinite weight also meets the zeros around the gradient of the output, and 0·∞ is NaN.
 """
 
 from functools import lru_cache
