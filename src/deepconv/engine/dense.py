@@ -1,13 +1,13 @@
 """A dense layer's products: one matrix product over all leading axes."""
 
-import numpy as np
+import math
 
 from deepconv.arrays import Array
 
 
 def _rows(x: Array) -> Array:
     """Return all leading axes as one."""
-    return x.reshape(int(np.prod(x.shape[:-1])), x.shape[-1])
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def linear(x: Array, weight: Array, bias: Array | None) -> Array:

@@ -116,7 +116,7 @@ class BatchNorm(Layer):
 
     def _moved(self, old: Array, batch: Array) -> Array:
         moved: Array = (1 - self.momentum) * old + self.momentum * batch
-        return moved.astype(old.dtype)
+        return moved.astype(old.dtype, copy=False)
 
 
 class GroupNorm(Layer):

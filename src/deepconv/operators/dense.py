@@ -1,5 +1,6 @@
 """The dense layer: every output a weighted sum of every input, with gradients."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -92,7 +93,7 @@ def linear_weight_grad(dy: Array, x: Array) -> Array:
     if x.ndim < 1 or dy.ndim < 1:
         raise ValueError(f"{op}: x has shape {x.shape} and dy {dy.shape}; pass (..., in) and (..., out)")
     checks.check_gradient(op, dy, (*x.shape[:-1], dy.shape[-1]), f"as x has shape {x.shape}")
-    return _products(op, engine.weight_grad, int(np.prod(x.shape[:-1])), dy, x)
+    return _products(op, engine.weight_grad, math.prod(x.shape[:-1]), dy, x)
 
 
 def linear_bias_grad(dy: Array) -> Array:
@@ -116,7 +117,7 @@ def linear_bias_grad(dy: Array) -> Array:
     dy = as_array(op, "dy", dy)
     if dy.ndim < 1:
         raise ValueError(f"{op}: dy has shape (), without axes; pass (..., out)")
-    (dy,), result = checks.numbers(op, dy, terms=int(np.prod(dy.shape[:-1])))
+    (dy,), result = checks.numbers(op, dy, terms=math.prod(dy.shape[:-1]))
     return engine.bias_grad(dy).astype(result, copy=False)
 
 

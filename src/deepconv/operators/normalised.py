@@ -162,8 +162,16 @@ def batch_gradients(
     return given.typed(found)
 
 
+def _alike(eps: float, x: Array, *vectors: Array) -> bool:
+    """Tell whether nothing has to be said or converted: all are of one type, one number a channel, some pixels."""
+    dtype, shape = x.dtype, x.shape
+    if dtype.char not in "fd" or len(shape) < 2 or x.size <= shape[1] or eps <= 0:
+        return False
+    return all(v.dtype == dtype and v.shape == shape[1:2] for v in vectors)
+
+
 def train(
-    op: str, x: Any, weight: Array, bias: Array, eps: float, limits: engine.Limits = engine.UNLIMITED
+    op: str, x: Array, weight: Array, bias: Array, eps: float, limits: engine.Limits = engine.UNLIMITED
 ) -> tuple[Array, Array, Array]:
     """Return `(y, mean, var)` of a batch normalisation in one go, as a layer in training wants them.
 
@@ -178,6 +186,9 @@ def train(
     Raises:
         TypeError, ValueError: an argument that can't work.
     """
+    if _alike(eps, x, weight, bias):
+        y, mean, var = engine.train(x.reshape(*x.shape[:2], -1), weight, bias, eps, limits)
+        return y.reshape(x.shape), mean, var
     given = batch_operands(op, x, eps, None, None, weight=weight, bias=bias)
     y, mean, var = engine.train(given.x, given.weight, given.bias, eps, limits)
     return y.reshape(given.shape).astype(given.result, copy=False), mean, var
@@ -185,7 +196,7 @@ def train(
 
 def train_gradients(
     op: str,
-    dy: Any,
+    dy: Array,
     x: Array,
     vectors: tuple[Array, Array, Array, Array],
     eps: float,
@@ -204,6 +215,10 @@ def train_gradients(
         TypeError, ValueError: an argument that can't work.
     """
     weight, bias, mean, var = vectors
+    if _alike(eps, x, *vectors) and dy.dtype == x.dtype and dy.shape == x.shape:
+        shape = (*x.shape[:2], -1)
+        found = engine.train_gradients(dy.reshape(shape), x.reshape(shape), vectors, eps, limits)
+        return found.dx.reshape(x.shape), found.dw, found.db
     given = batch_operands(op, x, eps, None, None, weight=weight, bias=bias, dy=as_array(op, "dy", dy))
     if given.dy is None:
         raise TypeError(f"{op}: dy is None; pass the gradient of the output")
