@@ -16,6 +16,7 @@ import numpy as np
 from deepconv.arrays import Array
 from deepconv.data.augment import Augment
 from deepconv.data.batches import Batches, BatchSource
+from deepconv.engine.allocator import freed_memory_kept
 from deepconv.files import clear_parts
 from deepconv.layers.base import Layer
 from deepconv.layers.parameter import Buffer, Parameter
@@ -169,7 +170,8 @@ class Trainer:
             clear_parts(self.checkpoint)
             if resume and self.checkpoint.exists():
                 self.history = run.resume(self.checkpoint)
-        run.go()
+        with freed_memory_kept():
+            run.go()
         return self.history
 
     def _check(self, epochs: int, validation: Data | None, resume: bool) -> None:
