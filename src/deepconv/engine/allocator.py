@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 # Of glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
@@ -21,7 +22,7 @@ def freed_memory_kept() -> Iterator[None]:
     """Keep freed memory in the process until the block ends, where the C library is glibc.
 
     It would give the pages of a step's activations back, and the system would clear them anew for the next step:
-    that took half as long as all else in a ResNet-20 (batch of 32). Where the environment says how malloc shall be
+    without it a step of a ResNet-20 (batch of 32) took 98 to 114 ms, with it 80. Where the environment says how malloc shall be
     (`MALLOC_TRIM_THRESHOLD_` or `MALLOC_MMAP_THRESHOLD_`), nothing is changed.
 
     Example:
@@ -29,7 +30,7 @@ def freed_memory_kept() -> Iterator[None]:
         ...     pass
     """
     told = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"} & os.environ.keys()
-    libc = ctypes.CDLL(None) if sys.platform == "linux" and not told else None
+    libc: Any = ctypes.CDLL(None) if sys.platform == "linux" and not told else None
     if not hasattr(libc, "mallopt") or not hasattr(libc, "malloc_trim"):
         yield
         return
