@@ -3,6 +3,12 @@
 Tiles are transformed for as many rows at once as `_AT_ONCE` holds: where these are all, a block's sums are mapped
 back as soon as they are there and never leave the caches. Otherwise the sums of all blocks are kept, four times
 the weight for 3×3, and added to.
+
+The error is 0.3 to 2 times that of PyTorch's sums (root mean square, unit-normal data), 3 with a dilation: chunks of
+tiles are summed by themselves. A NaN or an infinity in x reaches all taps of its channel, one in dy all taps of its
+filter, also those that the definition would spare; no other channel or filter.
+
+Tried on Zen 3 and measured worse: asking for the next panels before they are needed (2 to 8 %).
 """
 
 import math

@@ -37,7 +37,7 @@ from deepconv.engine.kernels.squares import (
     pack_row,
     store_square,
 )
-from deepconv.engine.kernels.tile_maps import tile_map
+from deepconv.engine.kernels.tile_maps import Value, tile_map
 from deepconv.engine.kernels.winograd_transforms import input_tile
 
 POINTS, TASK = 36, 7
@@ -49,14 +49,14 @@ _BY_P = 1 / (2 * _PP * (_PP - _QQ))
 _BY_Q = 1 / (2 * _QQ * (_QQ - _PP))
 
 
-def points_of_4(g0, g1, g2, g3):
+def points_of_4(g0: Value, g1: Value, g2: Value, g3: Value) -> tuple[Value, ...]:
     """Return `G g` of F(3, 4), each row times its denominator."""
     p_even, p_odd = g0.plus(_PP, g2), _P * g1.plus(_PP, g3)
     q_even, q_odd = g0.plus(_QQ, g2), _Q * g1.plus(_QQ, g3)
     return g0, p_even + p_odd, p_even - p_odd, q_even + q_odd, q_even - q_odd, g3
 
 
-def inverse_3(m0, m1, m2, m3, m4, m5):
+def inverse_3(m0: Value, m1: Value, m2: Value, m3: Value, m4: Value, m5: Value) -> tuple[Value, ...]:
     """Return `A^T m` of F(3, 4), each product divided by the denominator of its row of G."""
     p_even, p_odd, q_even, q_odd = m1 + m2, m1 - m2, m3 + m4, m3 - m4
     return (
@@ -71,62 +71,80 @@ map_back = tile_map(inverse_3, 6)
 
 
 @part
-def _fill(source, row, channel_step, last, height, width, top, left, move, rows, slab, columns, zero):
+def _fill(source, begin, last, image, above, move, rows, slab, columns, zero):
     """Write `rows` rows of an image, `move` apart, to a slab: a vector of channels each pixel, zeros outside.
 
     Args:
-        source: the numbers; the image's first channel begins at `source[row]`.
-        row: see `source`.
-        channel_step: from one channel to the next.
+        source: the numbers; the image's first channel begins at `source[begin]`.
+        begin: see `source`.
         last: the last lane for which there is a channel.
-        height: of the image.
-        width: of the image.
-        top: the image's row that the slab begins with; may be negative.
-        left: its column, likewise.
+        image: its height, its width, and its column that the slab begins with, which may be negative.
+        above: the image's row that the slab begins with; may be negative.
         move: from one row to the next.
         rows: of the slab.
         slab: receives them.
         columns: of the slab.
         zero: of the type of the numbers.
     """
-    n = lanes(zero)
+    height, width, left = image
     for i in range(rows):
-        h = top + i * move
+        h = above + i * move
         inside = 0 <= h < height
-        begin = row + h * width if inside else 0
-        wide = width if inside else 0
-        pack_row(source, begin, channel_step, last, wide, left, columns, slab, i * columns * n, zero)
+        row, wide = (begin + h * width, width) if inside else (0, 0)
+        at = i * columns * lanes(zero)
+        pack_row(source, row, height * width, last, wide, left, columns, slab, at, zero)
+
+
+@part
+def _transform_strip(
+    slab, run, slab_columns, move, columns, row_tiles, patch, pieces, values, step, places, tile, n
+):
+    """Transform the tiles of `run` rows of tiles; the slab's steps are numbers, `tile` is the first."""
+    for k in range(run):
+        for c in range(row_tiles):
+            here = 4 * k * slab_columns + columns[c] * n
+            place = 0
+            for i in range(pieces[0]):
+                for j in range(pieces[1]):
+                    at = here + 3 * (i * slab_columns + j * move)
+                    to = places[place] + tile * places[place + 1]
+                    place += 2
+                    if patch == 6:
+                        input_tile(slab, at, slab_columns, move, values, to, 6 * step, step)
+                    else:
+                        gradient_tile(slab, at, slab_columns, move, values, to, 6 * step, step)
+            tile += 1
 
 
 @kernel
 def transform(
-    source,
-    values,
-    slab,
-    first_row,
-    last_row,
-    first,
-    stop,
-    channels,
-    height,
-    width,
-    top,
-    left,
-    slab_columns,
-    strip,
-    rows,
-    image_rows,
-    columns,
-    row_tiles,
-    row_move,
-    column_move,
-    row_pieces,
-    column_pieces,
-    point_step,
-    places,
-    patch,
+    source: int,
+    values: int,
+    slab: int,
+    first_row: int,
+    last_row: int,
+    first: int,
+    stop: int,
+    channels: int,
+    height: int,
+    width: int,
+    top: int,
+    left: int,
+    slab_columns: int,
+    strip: int,
+    rows: int,
+    image_rows: int,
+    columns: int,
+    row_tiles: int,
+    row_move: int,
+    column_move: int,
+    row_pieces: int,
+    column_pieces: int,
+    point_step: int,
+    places: int,
+    patch: int,
     zero: Number,
-):
+) -> None:
     """Transform the tiles of some rows of tiles, of groups of channels from `first` up to `stop`.
 
     Args:
@@ -160,52 +178,22 @@ def transform(
         zero: of the computing type.
     """
     source, slab, values = pointer(source, zero), pointer(slab, zero), pointer(values, zero)
-    rows, columns, places = pointer(rows, 0), pointer(columns, 0), pointer(places, 0)
-    n, plane = lanes(zero), height * width
-    row_step, column_step = slab_columns * n, column_move * n
-    more = patch - 4 + 3 * (row_pieces - 1)
+    lines, starts, table = pointer(rows, 0), pointer(columns, 0), pointer(places, 0)
+    n, pieces = lanes(zero), (row_pieces, column_pieces)
     for group in range(first, stop):
         last = min(n, channels - group * n) - 1
-        tile, row = 0, first_row
+        place = shift(table, 2 * group * row_pieces * column_pieces)
+        row = first_row
         while row < last_row:
             line = row % image_rows
-            run = min(strip, last_row - row, rows[2 * line + 1])
-            begin = (row // image_rows * channels + group * n) * plane
-            above = top + rows[2 * line]
-            high = 4 * run + more
-            _fill(
-                source,
-                begin,
-                plane,
-                last,
-                height,
-                width,
-                above,
-                left,
-                row_move,
-                high,
-                slab,
-                slab_columns,
-                zero,
+            run = min(strip, last_row - row, lines[2 * line + 1])
+            begin = (row // image_rows * channels + group * n) * height * width
+            above, high = top + lines[2 * line], 4 * run + patch - 4 + 3 * (row_pieces - 1)
+            _fill(source, begin, last, (height, width, left), above, row_move, high, slab, slab_columns, zero)
+            tile, step, move = (row - first_row) * row_tiles, slab_columns * n, column_move * n
+            _transform_strip(
+                slab, run, step, move, starts, row_tiles, patch, pieces, values, point_step, place, tile, n
             )
-            for k in range(run):
-                for c in range(row_tiles):
-                    here = (4 * k * slab_columns + columns[c]) * n
-                    place = 2 * group * row_pieces * column_pieces
-                    for i in range(row_pieces):
-                        for j in range(column_pieces):
-                            at = here + 3 * (i * row_step + j * column_step)
-                            to = places[place] + tile * places[place + 1]
-                            place += 2
-                            if patch == 6:
-                                input_tile(
-                                    slab, at, row_step, column_step, values, to, 6 * point_step, point_step
-                                )
-                            else:
-                                gradient_tile(
-                                    slab, at, row_step, column_step, values, to, 6 * point_step, point_step
-                                )
-                    tile += 1
             row += run
 
 
@@ -277,28 +265,28 @@ def _write(sums, sums_step, count, dw, row, row_step, last, zero):
 
 @kernel
 def products(
-    v,
-    d,
-    m,
-    sums,
-    dw,
-    tiles,
-    begins,
-    ends,
-    first,
-    stop,
-    v_step,
-    v_piece,
-    d_step,
-    room,
-    chunk,
-    m_step,
-    dw_step,
-    row_taps,
-    column_taps,
-    tasks,
+    v: int,
+    d: int,
+    m: int,
+    sums: int,
+    dw: int,
+    tiles: int,
+    begins: int,
+    ends: int,
+    first: int,
+    stop: int,
+    v_step: int,
+    v_piece: int,
+    d_step: int,
+    room: int,
+    chunk: int,
+    m_step: int,
+    dw_step: int,
+    row_taps: int,
+    column_taps: int,
+    tasks: int,
     zero: Number,
-):
+) -> None:
     """Add the products of some tiles for blocks of channels and panels of filters, and map the last sums back.
 
     Args:
