@@ -14,7 +14,7 @@ from deepconv.engine.kernels import threads
 CASES = {
     "2x2": ((2, 20, 24, 24), 2, {}),
     "3x3 step 2": ((2, 8, 113, 112), 3, {"stride": 2, "padding": 1}),
-    "3x3 step 1": ((3, 5, 35, 33), 3, {"stride": 1, "padding": 1}),
+    "3x3 step 1": ((3, 7, 35, 33), 3, {"stride": 1, "padding": 1}),
     "tiny": ((64, 16, 4, 4), 2, {}),
     "tinier than a vector": ((100, 30, 2, 2), 2, {}),
     "one pixel": ((8, 300, 1, 1), 1, {}),

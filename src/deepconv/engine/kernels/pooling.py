@@ -37,10 +37,8 @@ def _gather(x, plane, count, to):
             for i in range(width):
                 to[p * width + i] = x[i * plane + p]
         return
-    for p in range(0, count - width + 1, width):
-        turn_square(shift(x, p), plane, shift(to, p * width), width)
-    if count % width:
-        p = count - width
+    for start in range(0, count, width):
+        p = min(start, count - width)
         turn_square(shift(x, p), plane, shift(to, p * width), width)
 
 
@@ -53,10 +51,8 @@ def _scatter(vectors, y, plane, count):
             for i in range(width):
                 y[i * plane + p] = vectors[p * width + i]
         return
-    for p in range(0, count - width + 1, width):
-        turn_square(shift(vectors, p * width), width, shift(y, p), plane)
-    if count % width:
-        p = count - width
+    for start in range(0, count, width):
+        p = min(start, count - width)
         turn_square(shift(vectors, p * width), width, shift(y, p), plane)
 
 
