@@ -50,7 +50,7 @@ class Cut:
         """The sizes as the kernels read them."""
         return np.array(self.sizes, np.int64)
 
-    @property
+    @cached_property
     def blocks(self) -> int:
         """How many blocks there are."""
         s = self.sizes
@@ -60,37 +60,37 @@ class Cut:
             * -(-s.column_tiles // s.block_columns)
         )
 
-    @property
+    @cached_property
     def panels(self) -> int:
         """Panels of two vectors of filters."""
         return -(-self.sizes.filters // (2 * self.lanes))
 
-    @property
+    @cached_property
     def tiles(self) -> int:
         """All tiles, those that stand out over the image's edge included."""
         return self.sizes.planes * self.sizes.row_tiles * self.sizes.column_tiles * self.sizes.dx
 
-    @property
+    @cached_property
     def pieces(self) -> int:
         """Pieces of 3×3 that the kernel is cut into."""
         return self.sizes.pieces_y * self.sizes.pieces_x
 
-    @property
+    @cached_property
     def v(self) -> int:
         """Bytes of a block's tiles at all points."""
         return POINTS * self.sizes.v_point * self.itemsize
 
-    @property
+    @cached_property
     def m(self) -> int:
         """Bytes of the products that are held at once."""
         return self.sizes.group * POINTS * self.sizes.m_point * self.itemsize
 
-    @property
+    @cached_property
     def u(self) -> int:
         """Bytes of a panel of filters at all points."""
         return POINTS * self.sizes.u_point * self.itemsize
 
-    @property
+    @cached_property
     def slab(self) -> int:
         """Bytes of a slab of pixels, or of taps."""
         s = self.sizes
@@ -99,12 +99,12 @@ class Cut:
         vectors = max(rows * columns, 9 + 8 * self.taps) + self.lanes
         return _apart(vectors * self.lanes, self.itemsize) * self.itemsize
 
-    @property
+    @cached_property
     def held(self) -> int:
         """Bytes that each thread holds for itself."""
         return self.m + self.slab + (self.u * self.sizes.group if self.wide else self.v)
 
-    @property
+    @cached_property
     def shared(self) -> int:
         """Bytes that are there once: all tiles at all points, or all filters."""
         return self.v if self.wide else self.u * self.panels
