@@ -22,8 +22,8 @@ def freed_memory_kept() -> Iterator[None]:
     """Keep freed memory in the process until the block ends, where the C library is glibc.
 
     It would give the pages of a step's activations back, and the system would clear them anew for the next step:
-    without it a step of a ResNet-20 (batch of 32) took 98 to 114 ms, with it 80. Where the environment says how malloc shall be
-    (`MALLOC_TRIM_THRESHOLD_` or `MALLOC_MMAP_THRESHOLD_`), nothing is changed.
+    without it a step of a ResNet-20 (batch of 32) took 98 to 114 ms, with it 80. Where the environment says how
+    malloc shall be (`MALLOC_TRIM_THRESHOLD_` or `MALLOC_MMAP_THRESHOLD_`), nothing is changed.
 
     Example:
         >>> with freed_memory_kept():
