@@ -84,7 +84,7 @@ from deepconv.engine.kernels.steps import add_tile, interleave, prefetch
 
 
 @part
-def pack(source, offsets, depth, facts, panel, reach, zero):
+def _pack(source, offsets, depth, facts, panel, reach, zero):
     """Pack the rows of a panel: `panel[p][place] = source[offsets[p] + …]`.
 
     A copy's last vector writes over its end, where the next copy or row is written later.
@@ -120,7 +120,7 @@ def pack(source, offsets, depth, facts, panel, reach, zero):
 
 
 @part
-def spread(tile, rows, result, channel_step, runs, count, width_step, zero):
+def _spread(tile, rows, result, channel_step, runs, count, width_step, zero):
     """Write the first `rows` rows of a tile in scratch to the runs of the result."""
     width = lanes(zero)
     for r in range(rows):
@@ -138,7 +138,7 @@ def spread(tile, rows, result, channel_step, runs, count, width_step, zero):
 
 
 @part
-def multiply(weights, panel, depth, zero):
+def _multiply(weights, panel, depth, zero):
     """Return the tile of sums over a packed panel's rows."""
     tile = zeros_tile(ROWS, VECTORS, zero)
     for p in range(depth):
@@ -147,7 +147,7 @@ def multiply(weights, panel, depth, zero):
 
 
 @part
-def finish(tile, result, f, table, job, facts, scratch, zero):
+def _finish(tile, result, f, table, job, facts, scratch, zero):
     """Add the bias to a filter tile's sums, ReLU them if asked, and write them to the result."""
     across = VECTORS * lanes(zero)
     channel_step, filters = table[RESULT_CHANNEL], table[FILTERS]
@@ -162,11 +162,11 @@ def finish(tile, result, f, table, job, facts, scratch, zero):
         spare = shift(scratch, table[TILE_AT])
         store_tile(spare, across, tile)
         rows = min(ROWS, filters - f * ROWS)
-        spread(spare, rows, target, channel_step, runs, facts[PANEL_RUNS], job[JOB_STEP], zero)
+        _spread(spare, rows, target, channel_step, runs, facts[PANEL_RUNS], job[JOB_STEP], zero)
 
 
 @part
-def panel_product(weights, ahead, offsets, result, table, job, facts, scratch, kept, work, zero):
+def _panel_product(weights, ahead, offsets, result, table, job, facts, scratch, kept, work, zero):
     """Multiply a packed panel by some filter tiles, and keep the sums or finish them.
 
     Meanwhile the caches are asked for the next panel's rows, from `ahead` on, and for the places of the result:
@@ -191,18 +191,18 @@ def panel_product(weights, ahead, offsets, result, table, job, facts, scratch, k
             for r in range(ROWS):
                 prefetch(target, r * channel_step, 1)
                 prefetch(target, r * channel_step + across - 1, 1)
-        tile = multiply(shift(weights, (f * depth + begin) * ROWS), panel, here, zero)
+        tile = _multiply(shift(weights, (f * depth + begin) * ROWS), panel, here, zero)
         if begin > 0:
             tile = add_tile(tile, kept, across)
         if complete:
-            finish(tile, result, f, table, job, facts, scratch, zero)
+            _finish(tile, result, f, table, job, facts, scratch, zero)
         else:
             store_tile(kept, across, tile)
         kept = shift(kept, ROWS * across)
 
 
 @part
-def job_product(weights, source, reach, result, table, job, scratch, first, last, zero):
+def _job_product(weights, source, reach, result, table, job, scratch, first, last, zero):
     """Compute one job of a block: all its places, for the filter tiles `first` up to `last`."""
     depth, panels, rows, most = job[JOB_DEPTH], job[JOB_PANELS], table[MOST_DEPTH], table[MOST_PANELS]
     panel, sums = shift(scratch, table[PANEL_AT]), shift(scratch, table[SUMS_AT])
@@ -215,19 +215,19 @@ def job_product(weights, source, reach, result, table, job, scratch, first, last
                 offsets = shift(table, job[JOB_OFFSETS] + begin)
                 for q in range(chunk, min(panels, chunk + most)):
                     facts = shift(table, lists[q])
-                    pack(source, offsets, here, facts, panel, reach, zero)
+                    _pack(source, offsets, here, facts, panel, reach, zero)
                     ahead, asked = source, here  # planes are near enough
                     if not table[COPIED] and q + 1 < panels:
                         ahead, asked = shift(source, table[lists[q + 1] + PANEL_FIELDS]), 0
                     kept = shift(sums, (q - chunk) * tiles * ROWS * VECTORS * lanes(zero))
                     work = (begin, here, tile, tile + tiles, asked)
-                    panel_product(
+                    _panel_product(
                         weights, ahead, offsets, result, table, job, facts, scratch, kept, work, zero
                     )
 
 
 @part
-def block_product(x, weight, bias_address, y, table, scratch, unit, tiles, zero):
+def _block_product(x, weight, bias_address, y, table, scratch, unit, tiles, zero):
     """Compute `tiles` filter tiles of one block and group, from unit `unit` on."""
     block, first = unit // table[TILES], unit % table[TILES]
     group, filters = block % table[GROUPS], table[FILTERS]
@@ -251,21 +251,21 @@ def block_product(x, weight, bias_address, y, table, scratch, unit, tiles, zero)
         job = shift(table, block[BLOCK_JOBS] + j * JOB_FIELDS)
         weights = shift(weight, job[JOB_WEIGHT] + group * table[TILES] * ROWS * job[JOB_DEPTH])
         target = shift(result, job[JOB_RESULT])
-        job_product(weights, source, reach, target, table, job, scratch, first, first + tiles, zero)
+        _job_product(weights, source, reach, target, table, job, scratch, first, first + tiles, zero)
 
 
 @kernel
 def convolve(
-    x_address,
-    weight_address,
-    bias_address,
-    y_address,
-    table_address,
-    scratch_address,
-    start,
-    stop,
+    x_address: int,
+    weight_address: int,
+    bias_address: int,
+    y_address: int,
+    table_address: int,
+    scratch_address: int,
+    start: int,
+    stop: int,
     zero: Number,
-):
+) -> None:
     """Compute the units `start` up to `stop`: filter tiles, counted through groups and blocks.
 
     Args:
@@ -283,12 +283,12 @@ def convolve(
     unit = start
     while unit < stop:
         tiles = min(stop - unit, table[TILES] - unit % table[TILES])
-        block_product(x, weight, bias_address, y, table, scratch, unit, tiles, zero)
+        _block_product(x, weight, bias_address, y, table, scratch, unit, tiles, zero)
         unit += tiles
 
 
 @part
-def pack_tile(weight, target, table, job, taps, rows, first, last, zero):
+def _pack_tile(weight, target, table, job, taps, rows, first, last, zero):
     """Write a filter tile's weights of the channels `first` up to `last`; filters behind its `rows` are zeros."""
     filter_step, channel_step = table[WEIGHT_FILTER], table[WEIGHT_CHANNEL]
     cells = shift(table, job[JOB_CELLS])
@@ -312,7 +312,7 @@ def pack_tile(weight, target, table, job, taps, rows, first, last, zero):
 
 
 @kernel
-def pack_weight(weight_address, target_address, table_address, zero: Number):
+def pack_weight(weight_address: int, target_address: int, table_address: int, zero: Number) -> None:
     """Write the weights as `convolve` reads them: for each job, group and filter tile `[channel][cell][ROWS]`.
 
     Filters that a group lacks to a whole tile are zeros.
@@ -337,5 +337,5 @@ def pack_weight(weight_address, target_address, table_address, zero: Number):
                     rows, some = min(ROWS, filters - f), min(most, channels - channel)
                     tile = shift(target, place + f * depth)
                     first = shift(source, f * table[WEIGHT_FILTER])
-                    pack_tile(first, tile, table, job, taps, rows, channel, channel + some, zero)
+                    _pack_tile(first, tile, table, job, taps, rows, channel, channel + some, zero)
             place += table[TILES] * ROWS * depth

@@ -14,6 +14,8 @@ in order. A row's last vector may be written over its end, into the next row, wh
 last row there must be room for a vector (`lanes(zero)` numbers). Nothing outside the image is read.
 """
 
+from typing import Any
+
 from deepconv.engine.kernels.fields import (
     AXES,
     PHASE_LIST,
@@ -34,13 +36,13 @@ from deepconv.engine.kernels.steps import evens
 
 
 @part
-def within(number, low, high):
+def _within(number, low, high):
     """Return the number, or the limit that it exceeds."""
     return min(max(number, low), high)
 
 
 @part
-def copy_row(pixels, target, step, left, right, extent, zero):
+def _copy_row(pixels, target, step, left, right, extent, zero):
     """Write `target[i] = pixels[step·i]` for i from `left` up to `right`, zeros before, and behind up to `extent`.
 
     Up to a vector more is written behind; of `pixels` nothing else is read.
@@ -74,7 +76,9 @@ def copy_row(pixels, target, step, left, right, extent, zero):
 
 
 @part
-def fill_planes(source, target, table, images, channels, low, extent, zero):
+def fill_planes(
+    source: Any, target: Any, table: Any, images: int, channels: int, low: Any, extent: Any, zero: Any
+) -> None:
     """Make the phase planes of `images` images of `channels` channels.
 
     Args:
@@ -92,8 +96,8 @@ def fill_planes(source, target, table, images, channels, low, extent, zero):
     for phase in range(table[PHASES]):
         remainder = shift(table, table[PHASE_LIST] + AXES * phase)
         first = low[2] + remainder[2]
-        left = within(-(first // step), 0, extent[2])  # the first index that isn't left of the image
-        right = within(-((first - wide) // step), left, extent[2])  # the first that is right of it
+        left = _within(-(first // step), 0, extent[2])  # the first index that isn't left of the image
+        right = _within(-((first - wide) // step), left, extent[2])  # the first that is right of it
         for image in range(images):
             for channel in range(channels):
                 pixels = shift(source, image * table[SOURCE_IMAGE] + channel * table[SOURCE_CHANNEL])
@@ -106,7 +110,7 @@ def fill_planes(source, target, table, images, channels, low, extent, zero):
                     for h in range(extent[1]):
                         y = h * y_step + remainder[1] + low[1]
                         end = right if 0 <= z < deep and 0 <= y < high else left
-                        copy_row(
+                        _copy_row(
                             shift(pixels, (z * high + y) * wide + first),
                             row,
                             step,
