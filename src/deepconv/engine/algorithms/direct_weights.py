@@ -248,7 +248,7 @@ def _work(problem: Problem) -> _Work:
     plane = math.prod(a.image for a in axes)
     if copied:
         plane = ((min(outer.out, -(-band // (middle.out * inner.out))) - 1) * outer.move + outer.span) * lines
-    panel = max(16, machine.caches().l1 // 2 // (block * item))
+    panel = max(16, machine.caches().l1 // 3 // (block * item))
     panel = -(-images * band // max(1, round(images * band / panel)))  # of equal size
     used = min(threads.worth(problem.threads, problem.flops // 2), blocks * problem.groups)
     starts = [0]

@@ -15,14 +15,12 @@ image, or several small images. Places are taken in the order band, panel, place
 """
 
 from deepconv.engine.kernels.frontend import Number, kernel, part, routine, stays_apart
-from deepconv.engine.kernels.planes import copy_row
 from deepconv.engine.kernels.simd import (
     TARGET,
     lanes,
     lanes_sum,
     load,
     load_part,
-    load_tile,
     offsets,
     outer,
     pointer,
@@ -35,6 +33,7 @@ from deepconv.engine.kernels.simd import (
     turn_square,
     zeros_tile,
 )
+from deepconv.engine.kernels.steps import add_tile, evens
 
 # Rows and vectors of the tile: 6 by 2 where there are 16 registers, 12 by 2 where 32. Two vectors are filters
 # enough for most layers; a second tile, wider or narrower, would have to be compiled too.
@@ -93,6 +92,26 @@ def _clear(a, count, zero):
 
 
 @part
+def _copy(a, step, b, count, zero):
+    """Copy every number of `a` that is `step` behind the last to `b`, and up to a vector of zeros behind."""
+    v = lanes(zero)
+    i = 0
+    if step == 1:
+        i = count - count % v
+        for j in range(0, i, v):
+            store(b, j, load(a, j))
+        if i < count:
+            store(b, i, load_part(a, i, count - i))
+        i = count
+    elif step == 2:
+        while i + v < count:  # the last one would read a number too many
+            store(b, i, evens(load(a, 2 * i), load(a, 2 * i + v)))
+            i += v
+    for j in range(i, count):
+        b[j] = a[j * step]
+
+
+@part
 def _copy_band(x, band, facts, channels, row, rows, zero):
     """Copy channels' rows from `row` on, as the padded image counts them, to a band that had zeros around them.
 
@@ -110,7 +129,7 @@ def _copy_band(x, band, facts, channels, row, rows, zero):
                     _clear(target, line, zero)
                 else:
                     source = shift(x, ((c * depth + source_d) * height + source_h) * width + facts[SKIPPED])
-                    copy_row(source, shift(target, before), step, 0, inside, inside, zero)
+                    _copy(source, step, shift(target, before), inside, zero)
                 target = shift(target, line)
 
 
@@ -153,6 +172,7 @@ def _add(
 ):
     """Add a panel's share to all rows of dwᵀ.
 
+    A panel's sums begin at zero, so that errors of rounding don't grow with the number of all places.
     Before each `piece` of places it asks for the next tile's x there and, from `ahead` on, for some of what the
     next panel is made of: caches don't foresee lines of memory that are read in so short runs.
     """
@@ -162,8 +182,6 @@ def _add(
         row, next_row = offsets(shift(table, r), TILE_ROWS), offsets(shift(table, r + TILE_ROWS), TILE_ROWS)
         first, last = r * filters // total, (r + TILE_ROWS) * filters // total
         tile = zeros_tile(TILE_ROWS, TILE_VECTORS, zero)
-        if not fresh:
-            tile = load_tile(shift(sums, r * width), width, tile)
         for begin in range(0, count, piece):
             end = min(begin + piece, count)
             prefetch(shift(x, where[begin]), next_row, 1)
@@ -172,6 +190,8 @@ def _add(
                     prefetch(ahead, ahead_at[i] + k * ahead_step, 2)
             for q in range(begin, end):
                 tile = outer(tile, shift(x, where[q]), row, shift(panel, q * width))
+        if not fresh:
+            tile = add_tile(tile, shift(sums, r * width), width)
         store_tile(shift(sums, r * width), width, tile)
 
 
