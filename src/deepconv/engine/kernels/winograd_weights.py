@@ -96,24 +96,18 @@ def _fill(source, begin, last, image, above, move, rows, slab, columns, zero):
 
 
 @part
-def _transform_strip(
-    slab, run, slab_columns, move, columns, row_tiles, patch, pieces, values, step, places, tile, n
-):
-    """Transform the tiles of `run` rows of tiles; the slab's steps are numbers, `tile` is the first."""
-    for k in range(run):
-        for c in range(row_tiles):
-            here = 4 * k * slab_columns + columns[c] * n
-            place = 0
-            for i in range(pieces[0]):
-                for j in range(pieces[1]):
-                    at = here + 3 * (i * slab_columns + j * move)
-                    to = places[place] + tile * places[place + 1]
-                    place += 2
-                    if patch == 6:
-                        input_tile(slab, at, slab_columns, move, values, to, 6 * step, step)
-                    else:
-                        gradient_tile(slab, at, slab_columns, move, values, to, 6 * step, step)
-            tile += 1
+def _transform_tile(slab, here, row_step, column_step, patch, pieces, values, step, places, tile):
+    """Transform a tile for each piece: its own patch, and those as many times 3 pixels further."""
+    place = 0
+    for i in range(pieces[0]):
+        for j in range(pieces[1]):
+            at = here + 3 * (i * row_step + j * column_step)
+            to = places[place] + tile * places[place + 1]
+            place += 2
+            if patch == 6:
+                input_tile(slab, at, row_step, column_step, values, to, 6 * step, step)
+            else:
+                gradient_tile(slab, at, row_step, column_step, values, to, 6 * step, step)
 
 
 @kernel
@@ -180,20 +174,22 @@ def transform(
     source, slab, values = pointer(source, zero), pointer(slab, zero), pointer(values, zero)
     lines, starts, table = pointer(rows, 0), pointer(columns, 0), pointer(places, 0)
     n, pieces = lanes(zero), (row_pieces, column_pieces)
+    down, right = slab_columns * n, column_move * n
     for group in range(first, stop):
         last = min(n, channels - group * n) - 1
         place = shift(table, 2 * group * row_pieces * column_pieces)
-        row = first_row
+        tile, row = 0, first_row
         while row < last_row:
             line = row % image_rows
             run = min(strip, last_row - row, lines[2 * line + 1])
             begin = (row // image_rows * channels + group * n) * height * width
             above, high = top + lines[2 * line], 4 * run + patch - 4 + 3 * (row_pieces - 1)
             _fill(source, begin, last, (height, width, left), above, row_move, high, slab, slab_columns, zero)
-            tile, step, move = (row - first_row) * row_tiles, slab_columns * n, column_move * n
-            _transform_strip(
-                slab, run, step, move, starts, row_tiles, patch, pieces, values, point_step, place, tile, n
-            )
+            for k in range(run):
+                for c in range(row_tiles):
+                    here = (4 * k * slab_columns + starts[c]) * n
+                    _transform_tile(slab, here, down, right, patch, pieces, values, point_step, place, tile)
+                    tile += 1
             row += run
 
 
