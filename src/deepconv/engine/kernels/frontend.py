@@ -41,7 +41,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def part(function: Callable[..., Any]) -> Any:
     """Compile a function that kernels call, and that becomes part of them."""
-    return numba.njit(forceinline=True, **_FLAGS)(function)
+    return numba.njit(forceinline=True, **_FLAGS, **_UNWRAPPED)(function)
 
 
 def routine(function: Callable[..., Any]) -> Any:
@@ -49,7 +49,7 @@ def routine(function: Callable[..., Any]) -> Any:
 
     Inlined, a tile's loop shared them with the kernel around it, and spilled a sum at every step.
     """
-    return numba.njit(forceinline=False, **_FLAGS)(function)
+    return numba.njit(forceinline=False, **_FLAGS, **_UNWRAPPED)(function)
 
 
 @intrinsic
