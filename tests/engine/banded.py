@@ -9,7 +9,7 @@ from deepconv.geometry import window
 
 
 def problem(which, x_shape, weight_shape, groups, dtype=np.float64, **words):
-    """Return a problem with `conv`'s keywords, and the problem's own `bias`, `relu`, `threads` and `workspace_limit`."""
+    """Return a problem with `conv`'s keywords, and `bias`, `relu`, `threads` and `workspace_limit`."""
     own = {k: words.pop(k) for k in ("bias", "relu", "threads", "workspace_limit") if k in words}
     w = window("conv", x_shape[2:], weight_shape[2:], **words)
     n, c, *image = x_shape

@@ -1,4 +1,5 @@
 """Few channels and filters in each group: pixels are lanes, filters share them in registers (`kernels/grouped`).
+
 NaN and infinities arrive where the definition puts them. One exception: in the gradient of the input, an
 infinite weight also meets the zeros around the gradient of the output, and 0·∞ is NaN.
 """

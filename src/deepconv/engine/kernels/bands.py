@@ -111,6 +111,45 @@ def add_scaled(typing: Any, tile: Any, number: Any, p: Any, row_step: Any, gap: 
 
 
 @intrinsic(prefer_literal=True)
+def add_column(typing: Any, tile: Any, number: Any, p: Any, row_step: Any, column: Any) -> Any:
+    """Return a tile with `number · (vector at p[r·row_step])` added to the vector `column` (known when compiled)."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        tile, number, p, row_step = args[:4]
+        kind = signature.args[0]
+        vector = context.get_value_type(kind[0][0])
+        left = emit.splat(builder, number, vector)
+        for r in range(len(kind)):
+            place = builder.gep(p, [builder.mul(row_step, ir.Constant(I64, r))])
+            at = [r, column.literal_value]
+            total = emit.fma(
+                builder, left, emit.load(builder, place, vector), builder.extract_value(tile, at)
+            )
+            tile = builder.insert_value(tile, total, at)
+        return tile
+
+    return tile(tile, number, p, types.int64, column), generate
+
+
+@intrinsic
+def zipped_tile(typing: Any, tile: Any) -> Any:
+    """Return a tile of two vectors a row with the numbers of the two by turns."""
+    count = tile[0][0].lanes
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        result = args[0]
+        turns = [i // 2 + count * (i % 2) for i in range(2 * count)]
+        for r in range(len(tile)):
+            a, b = (builder.extract_value(args[0], [r, v]) for v in range(2))
+            for v in range(2):
+                half = _shuffled(builder, a, b, turns[v * count : (v + 1) * count])
+                result = builder.insert_value(result, half, [r, v])
+        return result
+
+    return tile(tile), generate
+
+
+@intrinsic(prefer_literal=True)
 def splats(typing: Any, p: Any, count: Any) -> Any:
     """Return `count` numbers (known when compiled), each in all lanes of a vector."""
     result = types.UniTuple(Vector(p.dtype), count.literal_value)
@@ -298,6 +337,20 @@ def _bring_rows(source, source_step, rows, count, step, room, to, columns):
         source, to = shift(source, source_step), shift(to, columns)
 
 
+@part
+def _bring_pairs(source, source_step, rows, count, to, other, columns):
+    """Copy the first of `count` pairs of numbers of each row to one place and the second to another."""
+    width = lanes(source[0])
+    for _ in range(rows):
+        source = opaque(source)
+        for i in range(0, count, width):
+            j = min(i, count - width)
+            low, high = load(source, 2 * j), load(source, 2 * j + width)
+            store(to, j, evens(low, high))
+            store(other, j, odds(low, high))
+        source, to, other = shift(source, source_step), shift(to, columns), shift(other, columns)
+
+
 @function
 def bring_plane(source, width, top, left, down, across, spans, first, rows, columns, whole, to, zero):
     """Copy a plane into zeros, phase after phase, each `rows` rows of `columns` numbers.
@@ -309,9 +362,24 @@ def bring_plane(source, width, top, left, down, across, spans, first, rows, colu
     """
     on_its_own()
     at = 0
+    wide = shift(spans, 2 * down)
+    paired = across == 2 and left >= 0 and width % 2 == 0 and width >= 2 * lanes(zero)
+    paired = paired and wide[1] - wide[0] + wide[3] - wide[2] == width
     for a in range(down):
         start = min(max(spans[2 * a] - first, 0), rows)
         stop = min(max(spans[2 * a + 1] - first, start), rows)
+        if paired and stop > start:
+            corner = shift(source, ((first + start) * down + a - top) * width)
+            one = shift(to, at + left % 2 * rows * columns + start * columns + left // 2)
+            other = shift(to, at + (left + 1) % 2 * rows * columns + start * columns + (left + 1) // 2)
+            if not whole:
+                for b in range(2):
+                    edge = at + b * rows * columns
+                    clear(to, edge, edge + start * columns, zero)
+                    clear(to, edge + stop * columns, edge + rows * columns, zero)
+            _bring_pairs(corner, down * width, stop - start, width // 2, one, other, columns)
+            at += 2 * rows * columns
+            continue
         for b in range(across):
             low, high = spans[2 * (down + b)], spans[2 * (down + b) + 1]
             pixel = low * across + b - left

@@ -6,6 +6,7 @@ a row reaches back over the one before it rather than beyond the row.
 """
 
 from deepconv.engine.kernels.bands import (
+    add_column,
     add_row,
     add_scaled,
     add_square,
@@ -21,6 +22,7 @@ from deepconv.engine.kernels.bands import (
     put_plane,
     put_tile,
     splats,
+    zipped_tile,
 )
 from deepconv.engine.kernels.frontend import Number, kernel, part
 from deepconv.engine.kernels.simd import (
@@ -127,6 +129,26 @@ def _plane(x, form, columns, w, places, first, last, start, y, y_step, rows, wid
             )
 
 
+@function
+def _paired_plane(x, columns, w, places, part, zero, y, y_step, rows, width, room, buffer):
+    """Compute `rows` rows, each of two phases of `width` numbers by turns: a vector of both in each of four rows."""
+    on_its_own()
+    vector = lanes(zero)
+    first, middle, last = part[0], part[3], part[6]
+    for i in range(0, rows, 4):
+        row = max(0, min(i, rows - 4))
+        for j in range(0, width, vector):
+            column = min(j, width - vector)
+            place, at = opaque(shift(x, row * columns + column)), row * y_step + 2 * column
+            tile = full_tile(4, 2, zero)
+            for t in range(first, middle):
+                tile = add_column(tile, w[t], opaque(shift(place, places[t])), columns, 0)
+            for t in range(middle, last):
+                tile = add_column(tile, w[t], opaque(shift(place, places[t])), columns, 1)
+            tile = zipped_tile(tile)
+            put_tile(tile, 4, 2, opaque(shift(y, at)), y_step, vector, 0, rows, y_step, room - at, 0, buffer)
+
+
 @kernel
 def convolve(x_at, w_at, bias_at, y_at, form_at, scratch_at, begin, end, folded, zero: Number):
     """Compute output planes of the groups `begin` to `end`, counted over all images."""
@@ -137,9 +159,7 @@ def convolve(x_at, w_at, bias_at, y_at, form_at, scratch_at, begin, end, folded,
     y_height, y_width, y_down, y_across, y_columns = form[13], form[14], form[15], form[16], form[17]
     cells = form[18]
     spans = shift(form, 23)
-    parts = shift(
-        spans, 2 * (down + across)
-    )  # for each phase of the result: its first cell, rows and columns
+    parts = shift(spans, 2 * (down + across))  # of each phase of the result: its first cell, rows, columns
     phases = y_down * y_across
     places = shift(parts, 3 * phases + 1)
     area, y_area = height * width, y_height * y_width
@@ -147,7 +167,9 @@ def convolve(x_at, w_at, bias_at, y_at, form_at, scratch_at, begin, end, folded,
     scratch = pointer(scratch_at, zero)
     buffer = shift(scratch, sources * channel + TALL * columns + 4 * lanes(zero))
     apart = shift(buffer, TALL * lanes(zero))
+    size = band * y_columns  # of a phase of the result in scratch memory
     clear(scratch, 0, sources * channel, zero)
+    paired = y_across == 2 and y_width % 2 == 0 and y_width >= 2 * lanes(zero) and bias_at == 0 and not folded
     group = begin % groups
     for task in range(begin, end):
         for row in range(0, most, band):
@@ -164,20 +186,19 @@ def convolve(x_at, w_at, bias_at, y_at, form_at, scratch_at, begin, end, folded,
                     start = pointer(bias_at, zero)[k]
                 y = shift(pointer(y_at, zero), (task * results + b) * y_area)
                 w = shift(pointer(w_at, zero), k * cells)
-                for q in range(phases):
-                    first, tall, wide, last = (
-                        parts[3 * q],
-                        parts[3 * q + 1],
-                        parts[3 * q + 2],
-                        parts[3 * q + 3],
-                    )
+                if paired:
+                    for a in range(y_down):
+                        part, at = shift(parts, 6 * a), (row * y_down + a) * y_width
+                        _paired_plane(
+                            scratch, columns, w, places, part, zero, shift(y, at),
+                            y_down * y_width, min(band, part[1] - row), y_width // 2, y_area - at, buffer,
+                        )  # fmt: skip
+                for q in range(0 if paired else phases):
+                    part = shift(parts, 3 * q)
+                    first, tall, wide, last = part[0], part[1], part[2], part[3]
                     to, step, room = shift(y, row * y_width), y_width, y_area - row * y_width
                     if phases > 1:
-                        to, step, room = (
-                            shift(apart, q * band * y_columns),
-                            y_columns,
-                            (phases - q) * band * y_columns,
-                        )
+                        to, step, room = shift(apart, q * size), y_columns, (phases - q) * size
                     count = min(band, tall - row)
                     if form[20] == 3:
                         _square_plane(scratch, columns, w, start, to, step, count, wide, room, folded, buffer)
@@ -186,7 +207,7 @@ def convolve(x_at, w_at, bias_at, y_at, form_at, scratch_at, begin, end, folded,
                             scratch, form, columns, w, places, first, last, start,
                             to, step, count, wide, room, folded, buffer,
                         )  # fmt: skip
-                if phases > 1:
+                if phases > 1 and not paired:
                     count = min(band, most - row)
                     put_plane(apart, band, y_columns, y_down, y_across, row, count, y, y_height, y_width)
         group = group + 1 if group + 1 < groups else 0
