@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from deepconv.arrays import Array, as_array, dtypes, is_integer
+from deepconv.engine import machine, settings
 from deepconv.engine import padding as engine_padding
+from deepconv.engine.algorithms.direct_weights import bias_grad
 from deepconv.engine.choice import choose
 from deepconv.engine.explanation import Explanation, explanation
 from deepconv.engine.problem import PASSES
@@ -272,6 +274,8 @@ def conv_bias_grad(dy: Array) -> Array:
     dy = as_array("conv_bias_grad", "dy", dy)
     if dy.ndim < 2:
         raise ValueError(f"conv_bias_grad: dy has shape {dy.shape}; use (N, K, *out)")
+    if checks.is_plain(dy) and machine.why_not_compiled() is None:
+        return bias_grad(dy, settings.get_threads())
     (dy,), result = checks.numbers("conv_bias_grad", dy, terms=dy.size // max(1, dy.shape[1]))
     db: Array = dy.sum(axis=(0, *range(2, dy.ndim)))
     return db.astype(result, copy=False)
