@@ -45,8 +45,8 @@ def test_a_digest_reads_any_layout_without_a_large_copy():
 def test_a_short_call_is_timed_in_blocks():
     calls = []
     seconds = measures.median_cpu_seconds(lambda: calls.append(None))
-    assert 0 < seconds < 5e-5
-    assert len(calls) > 1000
+    assert 0 < seconds < 1e-3
+    assert len(calls) > 150  # two calls to look how long one takes, then blocks of fifty
 
 
 def test_shares_count_threads_that_have_ended():
