@@ -12,12 +12,14 @@ from benchmarks.operator_peers import Passes
 
 
 def _elementwise(name: str) -> Callable[[Case], Passes]:
-    """Return the calls of an activation, `f(x)` and `f_input_grad(dy, x)`."""
+    """Return the calls of an activation, `f(x)` and `f_input_grad(dy, x)`, with y as its layer gives it."""
     function, input_grad = getattr(dc, name), getattr(dc, f"{name}_input_grad")
+    with_output = name in ("sigmoid", "tanh", "softmax")
 
     def passes(case: Case) -> Passes:
         x, dy = random_array(case.shape, 0), random_array(case.shape, 1)
-        return {FORWARD: lambda: function(x), BACKWARD: lambda: input_grad(dy, x)}
+        words = {"y": function(x)} if with_output else {}
+        return {FORWARD: lambda: function(x), BACKWARD: lambda: input_grad(dy, x, **words)}
 
     return passes
 

@@ -193,3 +193,27 @@ def test_erf_is_python_s_to_the_last_digits(rng):
     np.testing.assert_array_equal(erf(np.array([-np.inf, np.inf, np.nan])), [-1, 1, np.nan])
     tiny = np.array([1e-300, 3e-10])
     np.testing.assert_allclose(erf(tiny), tiny * 2 / math.sqrt(math.pi), rtol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(), (3,), (4, 5), (40, 60)])
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "softmax", "log_softmax"])
+def test_a_gradient_given_the_output_is_the_same(rng, name, shape, dtype):
+    function, input_grad = getattr(activation, name), getattr(activation, f"{name}_input_grad")
+    axis = (-1,) if "softmax" in name else ()
+    if axis and not shape:
+        return
+    x, dy = (
+        np.asarray(rng.standard_normal(shape)).astype(dtype),
+        np.asarray(rng.standard_normal(shape), dtype),
+    )
+    for gradient in (dy, dy.astype(np.float64)):  # of a wider type than y, which then isn't used
+        expected = input_grad(gradient, x, *axis)
+        got = input_grad(gradient, x, *axis, y=function(x, *axis))
+        np.testing.assert_allclose(got, expected, rtol=0, atol=20 * np.finfo(expected.dtype).eps, strict=True)
+
+
+def test_an_output_of_another_shape_is_refused():
+    x = np.zeros((3, 4))
+    with pytest.raises(ValueError, match=r"tanh_input_grad: y has shape \(4,\) but x has \(3, 4\)"):
+        activation.tanh_input_grad(x, x, y=x[0])

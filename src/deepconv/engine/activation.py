@@ -52,7 +52,7 @@ def _in_one_pass(name: str, least: int = _LEAST) -> Callable[[Function], Functio
     """
 
     def decorate(function: Function) -> Function:
-        arrays = 2 if name.endswith("_grad") else 1
+        arrays = 2 if "_grad" in name else 1
         kernel = getattr(KERNELS, name)
 
         @wraps(function)
@@ -130,11 +130,19 @@ def sigmoid(x: Array) -> Array:
     return np.reciprocal(y, out=y)
 
 
+def sigmoid_input_grad(dy: Array, x: Array, y: Array | None = None) -> Array:
+    """Return `dy · s · (1 - s)`, s the sigmoid of x, which is y if that is given."""
+    return _sigmoid_input_grad(dy, x) if y is None else _sigmoid_input_grad_from(dy, y)
+
+
 @_in_one_pass("sigmoid_grad")
-def sigmoid_input_grad(dy: Array, x: Array) -> Array:
-    """Return `dy · s · (1 - s)`."""
-    s = sigmoid(x)
-    dx: Array = dy * (s * (1 - s))
+def _sigmoid_input_grad(dy: Array, x: Array) -> Array:
+    return _sigmoid_input_grad_from(dy, sigmoid(x))
+
+
+@_in_one_pass("sigmoid_grad_from")
+def _sigmoid_input_grad_from(dy: Array, y: Array) -> Array:
+    dx: Array = dy * (y * (1 - y))
     return dx
 
 
@@ -145,11 +153,19 @@ def tanh(x: Array) -> Array:
     return y
 
 
+def tanh_input_grad(dy: Array, x: Array, y: Array | None = None) -> Array:
+    """Return `dy · (1 - tanh(x)²)`; y is `tanh(x)` if it is given."""
+    return _tanh_input_grad(dy, x) if y is None else _tanh_input_grad_from(dy, y)
+
+
 @_in_one_pass("tanh_grad")
-def tanh_input_grad(dy: Array, x: Array) -> Array:
-    """Return `dy · (1 - tanh(x)²)`."""
-    t = np.tanh(x)
-    t *= t
+def _tanh_input_grad(dy: Array, x: Array) -> Array:
+    return _tanh_input_grad_from(dy, np.tanh(x))
+
+
+@_in_one_pass("tanh_grad_from")
+def _tanh_input_grad_from(dy: Array, y: Array) -> Array:
+    t: Array = y * y
     np.subtract(1, t, out=t)
     t *= dy
     return t
@@ -244,10 +260,11 @@ def _shifted(x: Array, axis: int) -> Array:
     return shifted
 
 
-def _along_axis(operands: tuple[Array, ...], axis: int, logarithm: bool) -> Array:
+def _along_axis(kind: str, operands: tuple[Array, ...], axis: int, logarithm: bool) -> Array:
     """Return softmax or, of `(dy, x)`, its gradient, by a kernel: for rows that lie in order or for blocks of columns.
 
     Args:
+        kind: of kernels: "", or "_grad", or "_grad_from" which has y in place of x.
         operands: `(x,)` or `(dy, x)`.
         axis: along which the sums are.
         logarithm: whether it is log_softmax.
@@ -256,11 +273,10 @@ def _along_axis(operands: tuple[Array, ...], axis: int, logarithm: bool) -> Arra
     outer, count, inner = passes.along(x, axis)
     if 1 < inner < _LEAST_COLUMNS:
         rows = tuple(np.moveaxis(a, axis, -1) for a in operands)
-        return np.ascontiguousarray(np.moveaxis(_along_axis(rows, -1, logarithm), -1, axis))
+        return np.ascontiguousarray(np.moveaxis(_along_axis(kind, rows, -1, logarithm), -1, axis))
     y = np.empty(x.shape, x.dtype)
     operands = tuple(plain(a, x.dtype) for a in operands)  # kept here while their addresses are used
     places = [*map(address, operands), address(y)]
-    kind = "_grad" if len(operands) == 2 else ""
     if inner == 1:
         run = getattr(KERNELS, f"softmax_rows{kind}")[x.dtype]
         passes.shared(lambda start, stop: run(*places, start, stop, count, logarithm), outer, x.size)
@@ -278,40 +294,46 @@ def _along_axis(operands: tuple[Array, ...], axis: int, logarithm: bool) -> Arra
     return y
 
 
+def _gradient_along_axis(dy: Array, x: Array, axis: int, y: Array | None, logarithm: bool) -> Array:
+    """Return softmax's gradient by a kernel, from y if it is given."""
+    if y is None:
+        return _along_axis("_grad", (dy, x), axis, logarithm)
+    return _along_axis("_grad_from", (dy, y), axis, logarithm)
+
+
 def softmax(x: Array, axis: int) -> Array:
     """Return `exp(x) / Σ exp(x)` along the axis."""
     if passes.suits(x, _LEAST_SOFTMAX):
-        return _along_axis((x,), axis, logarithm=False)
+        return _along_axis("", (x,), axis, logarithm=False)
     y = _shifted(x, axis)
     np.exp(y, out=y)
     y /= y.sum(axis=axis, keepdims=True)
     return y
 
 
-def softmax_input_grad(dy: Array, x: Array, axis: int) -> Array:
-    """Return `y · (dy - Σ dy · y)`."""
+def softmax_input_grad(dy: Array, x: Array, axis: int, y: Array | None = None) -> Array:
+    """Return `y · (dy - Σ dy · y)`, y computed unless it is given."""
     if passes.suits(x, _LEAST_SOFTMAX):
-        return _along_axis((dy, x), axis, logarithm=False)
-    y = softmax(x, axis)
+        return _gradient_along_axis(dy, x, axis, y, logarithm=False)
+    y = softmax(x, axis) if y is None else y
     weighted: Array = dy * y
-    y *= weighted.sum(axis=axis, keepdims=True)
-    weighted -= y
+    weighted -= y * weighted.sum(axis=axis, keepdims=True)
     return weighted
 
 
 def log_softmax(x: Array, axis: int) -> Array:
     """Return `x - log Σ exp(x)` along the axis."""
     if passes.suits(x, _LEAST_SOFTMAX):
-        return _along_axis((x,), axis, logarithm=True)
+        return _along_axis("", (x,), axis, logarithm=True)
     y = _shifted(x, axis)
     y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
     return y
 
 
-def log_softmax_input_grad(dy: Array, x: Array, axis: int) -> Array:
-    """Return `dy - softmax(x) · Σ dy`."""
+def log_softmax_input_grad(dy: Array, x: Array, axis: int, y: Array | None = None) -> Array:
+    """Return `dy - softmax(x) · Σ dy`; exp(y) is that softmax if y is given."""
     if passes.suits(x, _LEAST_SOFTMAX):
-        return _along_axis((dy, x), axis, logarithm=True)
+        return _gradient_along_axis(dy, x, axis, y, logarithm=True)
     total: Any = dy.sum(axis=axis, keepdims=True)
-    dx: Array = dy - softmax(x, axis) * total
+    dx: Array = dy - (softmax(x, axis) if y is None else np.exp(y)) * total
     return dx

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ class Activation(Layer):
     """
 
     functions: tuple[Callable[..., Array], Callable[..., Array]]
+    spared_by_output: ClassVar[bool] = False
+    """Whether the gradient takes the output as `y`, which spares computing it again."""
 
     def apply(
         self, x: Any, *, training: bool = True, rng: np.random.Generator | None = None
@@ -29,6 +31,8 @@ class Activation(Layer):
         function, input_grad = self.functions
         arguments = self.arguments()
         y = function(x, **arguments)
+        if self.spared_by_output:
+            arguments["y"] = y
         return y, Pullback(type(self).__name__, y, lambda dy: (input_grad(dy, x, **arguments), {}))
 
 
@@ -108,6 +112,7 @@ class Sigmoid(Activation):
     """
 
     functions = (activation.sigmoid, activation.sigmoid_input_grad)
+    spared_by_output = True
 
 
 class Tanh(Activation):
@@ -119,6 +124,7 @@ class Tanh(Activation):
     """
 
     functions = (activation.tanh, activation.tanh_input_grad)
+    spared_by_output = True
 
 
 class Softmax(Activation):
@@ -133,6 +139,7 @@ class Softmax(Activation):
     """
 
     functions = (activation.softmax, activation.softmax_input_grad)
+    spared_by_output = True
 
     def __init__(self, axis: int = 1) -> None:
         if isinstance(axis, bool) or not isinstance(axis, int):

@@ -168,24 +168,25 @@ def sigmoid(x: Array) -> Array:
     return _value("sigmoid", engine.sigmoid, x)
 
 
-def sigmoid_input_grad(dy: Array, x: Array) -> Array:
+def sigmoid_input_grad(dy: Array, x: Array, *, y: Array | None = None) -> Array:
     """Return the gradient of `sigmoid`'s input: `dy · s · (1 - s)`.
 
     Args:
         dy: the gradient of the output, of x's shape.
         x: as in `sigmoid`.
+        y: `sigmoid`'s output, where it is at hand: it is not computed again.
 
     Returns:
         An array of x's shape, of the dtype that `dy` and `x` promote to.
 
     Raises:
-        TypeError, ValueError: whole numbers, or `dy` of another shape than x.
+        TypeError, ValueError: whole numbers, or `dy` or `y` of another shape than x.
 
     Example:
         >>> sigmoid_input_grad(np.array([8.0]), np.array([0.0]))
         array([2.])
     """
-    return _gradient("sigmoid_input_grad", engine.sigmoid_input_grad, dy, x)
+    return _gradient("sigmoid_input_grad", engine.sigmoid_input_grad, dy, x, y)
 
 
 def tanh(x: Array) -> Array:
@@ -207,24 +208,25 @@ def tanh(x: Array) -> Array:
     return _value("tanh", engine.tanh, x)
 
 
-def tanh_input_grad(dy: Array, x: Array) -> Array:
+def tanh_input_grad(dy: Array, x: Array, *, y: Array | None = None) -> Array:
     """Return the gradient of `tanh`'s input: `dy · (1 - tanh(x)²)`.
 
     Args:
         dy: the gradient of the output, of x's shape.
         x: as in `tanh`.
+        y: `tanh`'s output, where it is at hand: it is not computed again.
 
     Returns:
         An array of x's shape, of the dtype that `dy` and `x` promote to.
 
     Raises:
-        TypeError, ValueError: whole numbers, or `dy` of another shape than x.
+        TypeError, ValueError: whole numbers, or `dy` or `y` of another shape than x.
 
     Example:
         >>> tanh_input_grad(np.array([8.0]), np.array([0.0]))
         array([8.])
     """
-    return _gradient("tanh_input_grad", engine.tanh_input_grad, dy, x)
+    return _gradient("tanh_input_grad", engine.tanh_input_grad, dy, x, y)
 
 
 def silu(x: Array) -> Array:
@@ -331,25 +333,28 @@ def softmax(x: Array, axis: int = 1) -> Array:
     return _value("softmax", lambda x: engine.softmax(x, axis), x)
 
 
-def softmax_input_grad(dy: Array, x: Array, axis: int = 1) -> Array:
+def softmax_input_grad(dy: Array, x: Array, axis: int = 1, *, y: Array | None = None) -> Array:
     """Return the gradient of `softmax`'s input: `y · (dy - Σ dy · y)`.
 
     Args:
         dy: the gradient of the output, of x's shape.
         x, axis: as in `softmax`.
+        y: `softmax`'s output, where it is at hand: it is not computed again.
 
     Returns:
         An array of x's shape, of the dtype that `dy` and `x` promote to.
 
     Raises:
-        TypeError, ValueError: whole numbers, or `dy` of another shape than x.
+        TypeError, ValueError: whole numbers, or `dy` or `y` of another shape than x.
 
     Example:
         >>> softmax_input_grad(np.array([[4.0, 0.0]]), np.array([[1.0, 1.0]]))
         array([[ 1., -1.]])
     """
     _check_axis("softmax_input_grad", axis, x)
-    return _gradient("softmax_input_grad", lambda dy, x: engine.softmax_input_grad(dy, x, axis), dy, x)
+    return _gradient(
+        "softmax_input_grad", lambda dy, x, y: engine.softmax_input_grad(dy, x, axis, y), dy, x, y
+    )
 
 
 def log_softmax(x: Array, axis: int = 1) -> Array:
@@ -373,18 +378,19 @@ def log_softmax(x: Array, axis: int = 1) -> Array:
     return _value("log_softmax", lambda x: engine.log_softmax(x, axis), x)
 
 
-def log_softmax_input_grad(dy: Array, x: Array, axis: int = 1) -> Array:
+def log_softmax_input_grad(dy: Array, x: Array, axis: int = 1, *, y: Array | None = None) -> Array:
     """Return the gradient of `log_softmax`'s input: `dy - softmax(x) · Σ dy`.
 
     Args:
         dy: the gradient of the output, of x's shape.
         x, axis: as in `log_softmax`.
+        y: `log_softmax`'s output, where it is at hand: it is not computed again.
 
     Returns:
         An array of x's shape, of the dtype that `dy` and `x` promote to.
 
     Raises:
-        TypeError, ValueError: whole numbers, or `dy` of another shape than x.
+        TypeError, ValueError: whole numbers, or `dy` or `y` of another shape than x.
 
     Example:
         >>> log_softmax_input_grad(np.array([[4.0, 0.0]]), np.array([[1.0, 1.0]]))
@@ -392,7 +398,7 @@ def log_softmax_input_grad(dy: Array, x: Array, axis: int = 1) -> Array:
     """
     _check_axis("log_softmax_input_grad", axis, x)
     return _gradient(
-        "log_softmax_input_grad", lambda dy, x: engine.log_softmax_input_grad(dy, x, axis), dy, x
+        "log_softmax_input_grad", lambda dy, x, y: engine.log_softmax_input_grad(dy, x, axis, y), dy, x, y
     )
 
 
@@ -404,13 +410,35 @@ def _value(op: str, compute: Callable[[Array], Array], x: Array) -> Array:
     return compute(np.atleast_1d(x)).reshape(x.shape).astype(result, copy=False)
 
 
-def _gradient(op: str, compute: Callable[[Array, Array], Array], dy: Array, x: Array) -> Array:
-    """Compute a gradient in the right type and return it in the right type."""
+def _gradient(op: str, compute: Callable[..., Array], dy: Array, x: Array, *outputs: Array | None) -> Array:
+    """Compute a gradient in the right type and return it in the right type.
+
+    Args:
+        op: the operation that asks, for messages.
+        compute: takes dy and x, and y for each of the outputs.
+        dy, x: the gradient and the input.
+        outputs: y, or None where it is not at hand. It is of use if it has the type that is computed in: float16
+            holds too few digits of it.
+    """
+    outputs = tuple(_same(op, y, x) for y in outputs)
     if checks.is_plain(x) and checks.is_plain(dy) and dy.dtype is x.dtype and dy.shape == x.shape:
-        return compute(dy, x)
+        return compute(dy, x, *(y if y is not None and y.dtype == x.dtype else None for y in outputs))
     dy, x = _pair(op, dy, x)
     (dy, x), result = checks.floats(op, _WHY.format(op), dy, x)
-    return compute(*np.atleast_1d(dy, x)).reshape(x.shape).astype(result, copy=False)
+    shape = x.shape
+    dy, x, *given = np.atleast_1d(dy, x, *(x if y is None else y for y in outputs))
+    used = (None if y is None or y.dtype != x.dtype else g for y, g in zip(outputs, given, strict=True))
+    return compute(dy, x, *used).reshape(shape).astype(result, copy=False)
+
+
+def _same(op: str, y: Array | None, x: Array) -> Array | None:
+    """Return y as an array, checked to have x's shape; None is as good."""
+    if y is None:
+        return None
+    y = as_array(op, "y", y)
+    if y.shape != np.shape(x):
+        raise ValueError(f"{op}: y has shape {y.shape} but x has {np.shape(x)}; pass the output for that x")
+    return y
 
 
 def _pair(op: str, dy: Array, x: Array) -> tuple[Array, Array]:

@@ -5,6 +5,7 @@ Pointwise kernels take addresses, a count and a number that most leave alone (le
 
 import math
 
+from deepconv.engine import machine
 from deepconv.engine.kernels.frontend import Number, kernel, part
 from deepconv.engine.kernels.lanewise import (
     fill_behind,
@@ -34,6 +35,7 @@ from deepconv.engine.kernels.transcendental import exp, log, normal
 from deepconv.engine.kernels.transcendental import sigmoid as logistic
 from deepconv.engine.kernels.transcendental import tanh as hyperbolic
 
+_VECTOR_BYTES = machine.target().vector_bytes
 _ROOT_8_OVER_PI = 1.5957691216057308
 _CUBIC = 0.044715
 _FAR = 1000.0
@@ -91,8 +93,7 @@ def _sigmoid(x, number):
 
 @part
 def _sigmoid_grad(dy, x, number):
-    s = logistic(x)
-    return dy * (s * (like(x, 1.0) - s))
+    return _sigmoid_grad_from(dy, logistic(x), number)
 
 
 @part
@@ -102,8 +103,17 @@ def _tanh(x, number):
 
 @part
 def _tanh_grad(dy, x, number):
-    t = hyperbolic(x)
-    return dy * fma(like(x, 0.0) - t, t, like(x, 1.0))
+    return _tanh_grad_from(dy, hyperbolic(x), number)
+
+
+@part
+def _sigmoid_grad_from(dy, y, number):
+    return dy * (y * (like(y, 1.0) - y))
+
+
+@part
+def _tanh_grad_from(dy, y, number):
+    return dy * fma(like(y, 0.0) - y, y, like(y, 1.0))
 
 
 @part
@@ -151,14 +161,23 @@ def _gelu_tanh_grad(dy, x, number):
     return dy * (s * fma(x * slope, like(x, 1.0) - s, like(x, 1.0)))
 
 
+@part
+def _first_whole(to, count, zero):
+    """Return how many numbers come before the first whole vector at `to`: a store across two lines takes two."""
+    return min(count, -to % _VECTOR_BYTES * lanes(zero) // _VECTOR_BYTES)
+
+
 def _forward(function, name):
     """Return the kernel of a pointwise function `f(x, number)`."""
 
     def run(x_at, y_at, count, number: Number, zero: Number):
         """Write `y = f(x)`."""
         x, y, width = pointer(x_at, zero), pointer(y_at, zero), lanes(zero)
-        given, whole = splat(number), count - count % width
-        for i in range(0, whole, width):
+        given, first = splat(number), _first_whole(y_at, count, zero)
+        if first:
+            store_part(y, 0, function(load_part(x, 0, first), given), first)
+        whole = count - (count - first) % width
+        for i in range(first, whole, width):
             store(y, i, function(load(x, i), given))
         if whole < count:
             rest = count - whole
@@ -174,9 +193,11 @@ def _backward(function, name):
     def run(dy_at, x_at, dx_at, count, number: Number, zero: Number):
         """Write `dx = f'(dy, x)`."""
         dy, x, dx = pointer(dy_at, zero), pointer(x_at, zero), pointer(dx_at, zero)
-        given, width = splat(number), lanes(zero)
-        whole = count - count % width
-        for i in range(0, whole, width):
+        given, width, first = splat(number), lanes(zero), _first_whole(dx_at, count, zero)
+        if first:
+            store_part(dx, 0, function(load_part(dy, 0, first), load_part(x, 0, first), given), first)
+        whole = count - (count - first) % width
+        for i in range(first, whole, width):
             store(dx, i, function(load(dy, i), load(x, i), given))
         if whole < count:
             rest = count - whole
@@ -195,8 +216,10 @@ leaky_relu = _forward(_leaky_relu, "leaky_relu")
 leaky_relu_grad = _backward(_leaky_relu_grad, "leaky_relu_grad")
 sigmoid = _forward(_sigmoid, "sigmoid")
 sigmoid_grad = _backward(_sigmoid_grad, "sigmoid_grad")
+sigmoid_grad_from = _backward(_sigmoid_grad_from, "sigmoid_grad_from")
 tanh = _forward(_tanh, "tanh")
 tanh_grad = _backward(_tanh_grad, "tanh_grad")
+tanh_grad_from = _backward(_tanh_grad_from, "tanh_grad_from")
 silu = _forward(_silu, "silu")
 silu_grad = _backward(_silu_grad, "silu_grad")
 gelu = _forward(_gelu, "gelu")
@@ -272,6 +295,14 @@ def _gradient(dy, e, inverse, product, logarithm):
 
 
 @part
+def _gradient_from(dy, y, product, logarithm):
+    """Return softmax's gradient from its output and `Σ dy · y`; for a logarithm, from that and `Σ dy`."""
+    if logarithm:
+        return dy - exp(y) * product
+    return y * (dy - product)
+
+
+@part
 def _probability(x, e, top, total, logarithm):
     """Return softmax from `e = exp(x - top)` and `1 / Σ e`, or its logarithm from x, top and `log Σ e`."""
     if logarithm:
@@ -315,6 +346,21 @@ def softmax_rows_grad(dy_at, x_at, dx_at, start, stop, count, logarithm, zero: N
             i = at + count - rest
             v, w = load_part(dy, i, rest), load_part(dx, i, rest)
             store_part(dx, i, _gradient(v, w, inverse, product, logarithm), rest)
+
+
+@kernel
+def softmax_rows_grad_from(dy_at, y_at, dx_at, start, stop, count, logarithm, zero: Number):
+    """Write the gradient of `softmax_rows` from its output y."""
+    dy, y, dx, width = pointer(dy_at, zero), pointer(y_at, zero), pointer(dx_at, zero), lanes(zero)
+    one, rest = like(splat(zero), 1.0), count % width
+    for at in range(start * count, stop * count, count):
+        product = _row_product(dy, y, at, count, one, logarithm)
+        for i in range(at, at + count - rest, width):
+            store(dx, i, _gradient_from(load(dy, i), load(y, i), product, logarithm))
+        if rest:
+            i = at + count - rest
+            v, w = load_part(dy, i, rest), load_part(y, i, rest)
+            store_part(dx, i, _gradient_from(v, w, product, logarithm), rest)
 
 
 @part
@@ -392,4 +438,30 @@ def softmax_columns_grad(
             for j in range(0, step, width):
                 v, w = load(kept, k * step + j), load(e, k * step + j)
                 v = _gradient(v, w, load(inverse, j), load(product, j), logarithm)
+                store(dx, at + k * inner + j, v)
+
+
+@kernel
+def softmax_columns_grad_from(
+    dy_at, y_at, dx_at, scratch, start, stop, blocks, step, count, inner, logarithm, zero: Number
+):
+    """Write the gradient of `softmax_columns` from its output y; scratch holds `(2 · count + 1) · step` numbers."""
+    dy, y, dx, width = pointer(dy_at, zero), pointer(y_at, zero), pointer(dx_at, zero), lanes(zero)
+    product = pointer(scratch, zero)
+    kept, e = shift(product, step), shift(product, (count + 1) * step)
+    for task in range(start, stop):
+        at = task // blocks * count * inner + min(task % blocks * step, inner - step)
+        for j in range(0, step, width):
+            store(product, j, splat(zero))
+        for k in range(count):
+            for j in range(0, step, width):
+                v, w = load(dy, at + k * inner + j), load(y, at + k * inner + j)
+                store(kept, k * step + j, v)
+                store(e, k * step + j, w)
+                store(product, j, fma(v, like(v, 1.0) if logarithm else w, load(product, j)))
+        for k in range(count):
+            for j in range(0, step, width):
+                v = _gradient_from(
+                    load(kept, k * step + j), load(e, k * step + j), load(product, j), logarithm
+                )
                 store(dx, at + k * inner + j, v)
