@@ -46,6 +46,7 @@ LARGE = (TARGET.registers - 4) // 2
 SMALL = LARGE * 2 // 3
 PANEL = 2
 POINTS = 36
+DEEP = 128  # products that are added up before the sum is: at 512 channels half the error, in the same time
 _FIELDS = len(Sizes._fields)
 _NO_FLOOR = -float("inf")
 
@@ -144,20 +145,22 @@ def _multiply(v, v_row, u, depth, m, large, small, add, zero):
     """Set `m[tile][filter]` of one point and panel to `Σ v[tile][channel]·u[channel][filter]`, or add it."""
     width = PANEL * lanes(zero)
     for _ in range(large):
-        tile = zeros_tile(LARGE, PANEL, zero)
-        for c in range(depth):
-            tile = outer(tile, shift(v, c), v_row, shift(u, c * width))
-        if add:
-            tile = add_tiles(tile, load_tile(m, width, tile))
-        store_tile(m, width, tile)
+        for c0 in range(0, depth, DEEP):
+            tile = zeros_tile(LARGE, PANEL, zero)
+            for c in range(c0, min(depth, c0 + DEEP)):
+                tile = outer(tile, shift(v, c), v_row, shift(u, c * width))
+            if add or c0 > 0:
+                tile = add_tiles(tile, load_tile(m, width, tile))
+            store_tile(m, width, tile)
         v, m = shift(v, LARGE * v_row), shift(m, LARGE * width)
     for _ in range(small):
-        short = zeros_tile(SMALL, PANEL, zero)
-        for c in range(depth):
-            short = outer(short, shift(v, c), v_row, shift(u, c * width))
-        if add:
-            short = add_tiles(short, load_tile(m, width, short))
-        store_tile(m, width, short)
+        for c0 in range(0, depth, DEEP):
+            short = zeros_tile(SMALL, PANEL, zero)
+            for c in range(c0, min(depth, c0 + DEEP)):
+                short = outer(short, shift(v, c), v_row, shift(u, c * width))
+            if add or c0 > 0:
+                short = add_tiles(short, load_tile(m, width, short))
+            store_tile(m, width, short)
         v, m = shift(v, SMALL * v_row), shift(m, SMALL * width)
 
 
