@@ -29,13 +29,11 @@ def _window(case: Case) -> dict[str, Any]:
 
 
 def max_pool(case: Case) -> Passes:
-    """Return the calls of the greatest value in each window."""
-    x, kernel, words = random_array(case.shape, 0), case.options["kernel"], _window(case)
-    dy = random_array(dc.max_pool(x, kernel, **words).shape, 1)
-    return {
-        FORWARD: lambda: dc.max_pool(x, kernel, **words),
-        BACKWARD: lambda: dc.max_pool_input_grad(dy, x, kernel, **words),
-    }
+    """Return the calls of the layer in training, which keeps the winners for its way back, as PyTorch does."""
+    x, layer = random_array(case.shape, 0), dc.MaxPool2d(case.options["kernel"], **_window(case))
+    y, pullback = layer.apply(x, training=True)
+    dy = random_array(y.shape, 1)
+    return {FORWARD: lambda: layer.apply(x, training=True)[0], BACKWARD: lambda: pullback(dy)[0]}
 
 
 def avg_pool(case: Case) -> Passes:

@@ -1,10 +1,13 @@
 """Pooling's kernels against NumPy's calls, which tests/operators hold against the definition."""
 
+import weakref
+
 import numpy as np
 import pytest
 
 from deepconv.engine import machine, planes, settings
-from deepconv.operators import adaptive, pooling
+from deepconv.layers.pooling import MaxPool2d
+from deepconv.operators import adaptive, pooling, winners
 
 if machine.why_not_compiled():
     pytest.skip(machine.why_not_compiled(), allow_module_level=True)
@@ -87,7 +90,43 @@ def test_nan_and_infinity_win_where_they_do_in_numpy(rng, monkeypatch, runs, nam
     dx = pooling.max_pool_input_grad(dy, x, kernel, **words)
     expected = by_numpy(monkeypatch, pooling.max_pool_input_grad, dy, x, kernel, **words)
     np.testing.assert_allclose(dx, expected, rtol=1e-5, atol=1e-6)
-    assert len(runs) == 2
+    assert len(runs) == 3
+    indices = pooling.max_pool_indices(x, kernel, **words)
+    expected = by_numpy(monkeypatch, pooling.max_pool_indices, x, kernel, **words)
+    np.testing.assert_array_equal(indices, expected, strict=True)
+    assert len(runs) == 4
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("name", CASES)
+def test_training_keeps_the_winners_in_place_of_x(rng, name, dtype):
+    shape, kernel, words = CASES[name]
+    x = rng.integers(-5, 6, shape).astype(dtype)
+    y, won = winners.max_pool(x, kernel, **words)
+    np.testing.assert_array_equal(y, pooling.max_pool(x, kernel, **words), strict=True)
+    for wide in (dtype, np.float32, np.float64):
+        dy = rng.standard_normal(y.shape).astype(wide)
+        expected = pooling.max_pool_input_grad(dy, x, kernel, **words)
+        got = winners.max_pool_input_grad(dy, won, x.dtype)
+        np.testing.assert_allclose(got, expected, rtol=0, atol=20 * np.finfo(got.dtype).eps, strict=True)
+    indices = pooling.max_pool_indices(x.astype(np.int64), kernel, **words)  # which no kernel searches
+    np.testing.assert_array_equal(pooling.max_pool_indices(x, kernel, **words), indices, strict=True)
+
+
+def test_the_layers_way_back_does_not_hold_x(rng):
+    layer = MaxPool2d(3, stride=2, padding=1)
+    x = rng.standard_normal((2, 8, 31, 30), np.float32)
+    held = weakref.ref(given := x.copy())
+    y, pullback = layer.apply(given)
+    del given
+    assert held() is None
+    dy = rng.standard_normal(y.shape, np.float32)
+    expected = pooling.max_pool_input_grad(dy, x, 3, stride=2, padding=1)
+    np.testing.assert_array_equal(pullback(dy)[0], expected, strict=True)
+    few = x[:1, :1]  # too few for kernels
+    y, pullback = layer.apply(few)
+    expected = pooling.max_pool_input_grad(dy[:1, :1], few, 3, stride=2, padding=1)
+    np.testing.assert_array_equal(pullback(dy[:1, :1])[0], expected, strict=True)
 
 
 ADAPTIVE = [

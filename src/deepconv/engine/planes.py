@@ -46,6 +46,7 @@ class Plan:
     """What a kernel is told of a case, the arrays' addresses apart.
 
     Attributes:
+        axes: how the windows lie.
         table: `first` and `count` of each axis.
         bands: pieces of the work, four numbers each; see the kernels.
         cells: pixels that a window holds at most.
@@ -54,6 +55,7 @@ class Plan:
         sizes: pixels and windows of a plane, windows of each axis, pixels of the last two, steps.
     """
 
+    axes: tuple[Axis, ...]
     table: Array
     bands: Array
     cells: int
@@ -61,9 +63,14 @@ class Plan:
     windows: int
     sizes: tuple[int, ...]
 
+    @property
+    def alone(self) -> bool:
+        """Whether no pixel is in two windows."""
+        return all(axis.disjoint for axis in self.axes)
+
     def scratch(self) -> int:
         """Return the bytes of scratch that a thread needs."""
-        return 8 * self.cells + (2 * self.room + self.windows) * machine.target().vector_bytes
+        return 8 * self.cells + (self.room + self.windows) * machine.target().vector_bytes
 
 
 def _windows(axis: Axis, turned: bool) -> Windows | None:
@@ -152,7 +159,7 @@ def _plan(axes: tuple[Axis, ...], turned: bool, budget: int) -> Plan | None:
     table = np.concatenate([part for w in three for part in (w.first, w.count)]).astype(np.int64)
     windows = max(stop - start for start, stop, _, _ in bands) * len(c.first)
     cells = math.prod(int(w.count.max(initial=0)) for w in three)
-    return Plan(table, np.array(bands, np.int64), cells, room, windows, sizes)
+    return Plan(axes, table, np.array(bands, np.int64), cells, room, windows, sizes)
 
 
 def plan(x: Array, axes: Sequence[Axis], *, turned: bool = False) -> Plan | None:
@@ -222,18 +229,60 @@ def sums(x: Array, case: Plan, shape: Sequence[int], divisor: Array | float, *, 
     return y
 
 
-def largest_grad(dy: Array, x: Array, case: Plan, *, alone: bool) -> Array:
-    """Return the gradient of `largest`.
+@dataclass(frozen=True)
+class Winners:
+    """Which pixel of every window is the largest.
+
+    Attributes:
+        case: how the windows lie.
+        shape: that of the images.
+        places: `(groups of planes, windows, planes of a group)`, how many pixels behind the window's first.
+    """
+
+    case: Plan
+    shape: tuple[int, ...]
+    places: Array
+
+    def in_planes(self) -> Array:
+        """Return where in its plane each winner stands, `(planes, windows)`; -1 for windows without a pixel."""
+        case, lanes = self.case, self.places.shape[2]
+        *outs, size_b, size_c = case.sizes[2:7]
+        ends = np.cumsum([2 * out for out in outs])
+        (a, on_a), (b, on_b), (c, on_c) = (
+            case.table[end - 2 * out : end].reshape(2, out) for end, out in zip(ends, outs, strict=True)
+        )
+        first = ((a[:, None, None] * size_b + b[:, None]) * size_c + c).reshape(-1)
+        empty = (on_a[:, None, None] * on_b[:, None] * on_c).reshape(-1) == 0
+        planes = math.prod(self.shape) // case.sizes[0]
+        found = np.empty((planes, len(first)), np.int64)
+        for group, places in enumerate(self.places):
+            start = min(group * lanes, planes - lanes)
+            found[start : start + lanes] = places.T + first
+        found[:, empty] = -1
+        return found
+
+
+def winners(x: Array, case: Plan, shape: Sequence[int]) -> tuple[Array, Winners]:
+    """Return what `largest` returns, and which pixels these are."""
+    x, y = plain(x, x.dtype), np.empty(shape, x.dtype)
+    lanes = machine.target().vector_bytes // x.itemsize
+    groups = -(-(x.size // case.sizes[0]) // lanes)
+    places = np.empty((groups, case.sizes[1], lanes), x.dtype)
+    _run(KERNELS.winners[x.dtype], (address(x), address(y), address(places)), case, x)
+    return y, Winners(case, x.shape, places)
+
+
+def largest_grad(dy: Array, won: Winners) -> Array:
+    """Return the gradient of `largest`: dy of each window for the pixel that won it.
 
     Args:
-        dy: the gradient of the output.
-        x: `(N, C, *spatial)`.
-        case: its plan.
-        alone: whether no pixel is in two windows.
+        dy: the gradient of the output, of the winners' type.
+        won: the winners.
     """
-    dy, x, dx = plain(dy, x.dtype), plain(x, x.dtype), np.empty(x.shape, x.dtype)
-    given = (address(dy), address(x), address(dx), alone)
-    _run(KERNELS.largest_grad[x.dtype], given, case, x, by_bands=False)
+    places = won.places
+    dy, dx = plain(dy, places.dtype), np.empty(won.shape, places.dtype)
+    given = (address(dy), address(places), address(dx), won.case.alone)
+    _run(KERNELS.largest_grad[dx.dtype], given, won.case, dx, by_bands=False)
     return dx
 
 

@@ -114,13 +114,11 @@ def _search(axes: Sequence[Axis]) -> Callable[[Array], Array]:
     return search
 
 
-def _blocks(x: Array, rank: int) -> Iterator[tuple[slice, Array]]:
-    """Yield the planes of `x` a few at a time, as `(P, *spatial)`, with where they are."""
-    flat = x.reshape(-1, *x.shape[x.ndim - rank :])
-    step = max(1, _BLOCK_PIXELS // max(1, math.prod(flat.shape[1:])))
-    for start in range(0, len(flat), step):
-        part = slice(start, start + step)
-        yield part, flat[part]
+def _blocks(planes: int, pixels: int) -> Iterator[slice]:
+    """Yield slices of so many planes, a few planes each."""
+    step = max(1, _BLOCK_PIXELS // max(1, pixels))
+    for start in range(0, planes, step):
+        yield slice(start, start + step)
 
 
 def max_pool_indices(x: Array, axes: Sequence[Axis]) -> Array:
@@ -133,12 +131,14 @@ def max_pool_indices(x: Array, axes: Sequence[Axis]) -> Array:
     Returns:
         `(N, C, *out)` of int64; -1 for a window without a pixel.
     """
-    output = [axis.out for axis in axes]
-    indices = np.empty((math.prod(x.shape[: -len(axes)]), math.prod(output)), np.int64)
-    search = _search(axes)
-    for part, block in _blocks(x, len(axes)):
-        indices[part] = np.maximum(search(block), -1)
-    return indices.reshape(*x.shape[: -len(axes)], *output)
+    shape = _shape(x, axes, "out")
+    if (case := planes.plan(x, axes)) is not None:
+        return planes.winners(x, case, shape)[1].in_planes().reshape(shape)
+    flat, search = _planes(x, len(axes)), _search(axes)
+    indices = np.empty((len(flat), math.prod(axis.out for axis in axes)), np.int64)
+    for part in _blocks(len(flat), math.prod(axis.size for axis in axes)):
+        indices[part] = np.maximum(search(flat[part]), -1)
+    return indices.reshape(shape)
 
 
 def max_pool_input_grad(dy: Array, x: Array, axes: Sequence[Axis]) -> Array:
@@ -150,21 +150,54 @@ def max_pool_input_grad(dy: Array, x: Array, axes: Sequence[Axis]) -> Array:
         axes: one for each spatial axis.
     """
     if (case := planes.plan(x, axes)) is not None:
-        return planes.largest_grad(dy, x, case, alone=all(axis.disjoint for axis in axes))
+        return planes.largest_grad(dy, planes.winners(x, case, dy.shape)[1])
+    search = _search(axes)
+    return _given(dy, x.shape, axes, lambda part: search(_planes(x, len(axes))[part]))
+
+
+def _planes(x: Array, rank: int) -> Array:
+    """Return the planes of x, `(P, *spatial)`."""
+    return x.reshape(-1, *x.shape[x.ndim - rank :])
+
+
+def _given(dy: Array, shape: tuple[int, ...], axes: Sequence[Axis], find: Callable[[slice], Array]) -> Array:
+    """Return the gradient of `max_pool`.
+
+    Args:
+        dy: `(N, C, *out)`.
+        shape: that of x.
+        axes: one for each spatial axis.
+        find: gives the winners' places in some of the planes, an array that may be written to.
+    """
     pixels, outputs = (math.prod(getattr(axis, name) for axis in axes) for name in ("size", "out"))
-    dx, gradients = np.zeros((x.size // pixels, pixels), dy.dtype), dy.reshape(dy.size // outputs, outputs)
-    search, disjoint = _search(axes), all(axis.disjoint for axis in axes)
-    for part, block in _blocks(x, len(axes)):
-        places = search(block)
+    dx = np.zeros((math.prod(shape) // pixels, pixels), dy.dtype)
+    gradients, disjoint = dy.reshape(dy.size // outputs, outputs), all(axis.disjoint for axis in axes)
+    for part in _blocks(len(dx), pixels):
+        places = find(part)
         empty = bool(places.min(initial=0) < 0)  # some window has no pixel to give its gradient to
         kept = places.reshape(-1) >= 0 if empty else slice(None)
-        places += np.arange(len(block))[:, None] * pixels
+        places += np.arange(len(places))[:, None] * pixels
         where, gradient = places.reshape(-1)[kept], gradients[part].reshape(-1)[kept]
         if disjoint:
             dx[part].reshape(-1)[where] = gradient
         else:
             np.add.at(dx[part].reshape(-1), where, gradient)
-    return dx.reshape(x.shape)
+    return dx.reshape(shape)
+
+
+def max_pool_winners(x: Array, axes: Sequence[Axis]) -> tuple[Array, planes.Winners | None]:
+    """Return what `max_pool` returns and which pixels these are, or None where finding them would take longer."""
+    if (case := planes.plan(x, axes)) is not None:
+        return planes.winners(x, case, _shape(x, axes, "out"))
+    return max_pool(x, axes), None
+
+
+def max_pool_input_grad_of(dy: Array, won: planes.Winners) -> Array:
+    """Return the gradient of `max_pool` from the winners."""
+    if dy.dtype == won.places.dtype:
+        return planes.largest_grad(dy, won)
+    places = won.in_planes()
+    return _given(dy, won.shape, won.case.axes, lambda part: places[part])
 
 
 @lru_cache(maxsize=256)

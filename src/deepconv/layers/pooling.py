@@ -7,9 +7,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from deepconv.arrays import Array
+from deepconv.engine.planes import Winners
 from deepconv.geometry import Padding, Sizes, padding_pairs, per_axis
 from deepconv.layers import sizes
 from deepconv.layers.base import Layer, Pullback
+from deepconv.layers.pullback import Pull
+from deepconv.operators import winners
 from deepconv.operators.pooling import (
     avg_pool,
     avg_pool_input_grad,
@@ -62,8 +65,12 @@ class MaxPool(Layer):
     ) -> tuple[Array, Pullback]:
         (x,) = self.prepare(x)
         options = _options(self)
-        y = max_pool(x, **options)
-        return y, Pullback(type(self).__name__, y, lambda dy: (max_pool_input_grad(dy, x, **options), {}))
+        name, dtype = type(self).__name__, x.dtype
+        y, won = winners.max_pool(x, **options) if training else (max_pool(x, **options), None)
+        if won is None:
+            return y, Pullback(name, y, lambda dy: (max_pool_input_grad(dy, x, **options), {}))
+        # Of what the way back holds nothing is as large as x.
+        return y, Pullback(name, y, _back_to(won, dtype))
 
 
 class MaxPool1d(MaxPool):
@@ -198,6 +205,11 @@ class GlobalAvgPool(Layer):
         return y, Pullback(
             "GlobalAvgPool", y, lambda dy: (global_avg_pool_input_grad(dy.reshape(pooled), shape), {})
         )
+
+
+def _back_to(won: Winners, dtype: np.dtype[Any]) -> Pull:
+    """Return the way back to the winners."""
+    return lambda dy: (winners.max_pool_input_grad(dy, won, dtype), {})
 
 
 def _options(layer: MaxPool | AvgPool) -> dict[str, Any]:

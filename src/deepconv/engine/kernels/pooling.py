@@ -12,7 +12,7 @@ A table says how windows lie on each of three axes: for each window its first pi
 import math
 
 from deepconv.engine.kernels.frontend import Number, kernel, part
-from deepconv.engine.kernels.lanewise import either, equal, is_nan, less, less_equal, like, select
+from deepconv.engine.kernels.lanewise import either, equal, is_nan, less, like, select
 from deepconv.engine.kernels.simd import (
     as_number,
     lanes,
@@ -224,28 +224,25 @@ def sums(
 
 @part
 def _claim(most, place, v, here):
-    """Return the most until now and its place, of which the first stays, or with NaN the last."""
-    # After NaN the most is infinite: NaN alone is not at most that.
-    highest = like(v, math.inf)
-    place = select(less_equal(v, most), place, here)
-    v = select(less(v, highest), v, highest)
-    return select(less(most, v), v, most), place
+    """Return the largest until now and its place: the first of equal ones, of several NaN the last."""
+    won = either(less(most, v), is_nan(v))
+    return select(won, v, most), select(won, here, place)
 
 
 @part
 def _winner(pixel, at, cell, count, zero):
-    """Return how far behind a window's first pixel the one stands that wins it; nothing where it has none."""
+    """Return the largest pixel of a window, and how far behind the first it stands; 0 where there is none."""
     width = lanes(zero)
     most, place = like(splat(zero), -math.inf), splat(zero)
     for m in range(count):
         here = splat(as_number(cell[m], zero))
         most, place = _claim(most, place, load(pixel, (at + cell[m]) * width), here)
-    return place
+    return most, place
 
 
 @part
 def _winner_four(pixel, firsts, cell, count, zero):
-    """Return that of four windows."""
+    """Return those of four windows: pixels, then places."""
     width = lanes(zero)
     p, q, r, s = firsts
     a = b = c = d = like(splat(zero), -math.inf)
@@ -257,7 +254,50 @@ def _winner_four(pixel, firsts, cell, count, zero):
         b, to_b = _claim(b, to_b, load(pixel, (q + n) * width), here)
         c, to_c = _claim(c, to_c, load(pixel, (r + n) * width), here)
         d, to_d = _claim(d, to_d, load(pixel, (s + n) * width), here)
-    return to_a, to_b, to_c, to_d
+    return (a, b, c, d), (to_a, to_b, to_c, to_d)
+
+
+@kernel
+def winners(
+    x_at, y_at, won_at, scratch, cells, room, table_at, bands_at, bands, start, stop, planes, pixels, outputs,
+    out_a, out_b, out_c, size_b, size_c, step_a, step_b, step_c, zero: Number,
+):  # fmt: skip
+    """Write the largest pixel of each window, as `largest`, and how many pixels behind the window's first it stands.
+
+    These places are vectors, one for each window of each group of planes, in the type that is computed in: they are
+    for `largest_grad`, which wants no other.
+    """
+    x, y, won, width = pointer(x_at, zero), pointer(y_at, zero), pointer(won_at, zero), lanes(zero)
+    cell, pixel = pointer(scratch, room), pointer(scratch + 8 * cells, zero)
+    window, table, band = shift(pixel, room * width), pointer(table_at, room), pointer(bands_at, room)
+    first, counts = shift(table, 2 * (out_a + out_b)), shift(table, 2 * (out_a + out_b) + out_c)
+    known = 0, 0, 0, 0
+    for task in range(start, stop):
+        plane, b = min(task // bands * width, planes - width), task % bands * 4
+        low = band[b + 2]
+        _gather(shift(x, plane * pixels + low), pixels, band[b + 3] - low, pixel)
+        place, at = shift(won, (task // bands * outputs + band[b] * out_c) * width), 0
+        for row in range(band[b], band[b + 1]):
+            i, j, c = row // out_b, 2 * out_a + row % out_b, 0
+            base = (table[i] * size_b + table[j]) * size_c - low
+            while c < out_c:
+                known = _cells(
+                    cell, known, table[i + out_a], table[j + out_b], counts[c],
+                    step_a * size_b * size_c, step_b * size_c, step_c,
+                )  # fmt: skip
+                if _together(counts, c, out_c):
+                    firsts = base + first[c], base + first[c + 1], base + first[c + 2], base + first[c + 3]
+                    most, to = _winner_four(pixel, firsts, cell, known[3], zero)
+                    for q in range(4):
+                        store(window, at + q * width, most[q])
+                        store(place, at + q * width, to[q])
+                    c, at = c + 4, at + 4 * width
+                else:
+                    v, w = _winner(pixel, base + first[c], cell, known[3], zero)
+                    store(window, at, v)
+                    store(place, at, w)
+                    c, at = c + 1, at + width
+        _scatter(window, shift(y, plane * outputs + band[b] * out_c), outputs, at // width)
 
 
 @part
@@ -268,27 +308,28 @@ def _give(share, at, won, dy, alone):
 
 
 @part
-def _share(pixel, share, at, cell, count, dy, alone, zero):
-    """Give a window's dy to the pixel that wins it."""
+def _share(share, at, cell, count, place, dy, alone, zero):
+    """Give a window's dy to the pixel that won it."""
     width = lanes(zero)
-    place = _winner(pixel, at, cell, count, zero)
     for m in range(count):
         here = splat(as_number(cell[m], zero))
         _give(share, (at + cell[m]) * width, equal(place, here), dy, alone)
 
 
 @part
-def _share_four(pixel, share, firsts, cell, count, dy, first, alone, zero):
-    """Give the dy of four windows, from `dy[first]` on."""
+def _four(p, first):
+    """Return four vectors."""
+    width = lanes(p[0])
+    return load(p, first), load(p, first + width), load(p, first + 2 * width), load(p, first + 3 * width)
+
+
+@part
+def _share_four(share, firsts, cell, count, places, dys, alone, zero):
+    """Give the dy of four windows."""
     width = lanes(zero)
     p, q, r, s = firsts
-    a, b, c, d = _winner_four(pixel, firsts, cell, count, zero)
-    t, u, v, w = (
-        load(dy, first),
-        load(dy, first + width),
-        load(dy, first + 2 * width),
-        load(dy, first + 3 * width),
-    )
+    a, b, c, d = places
+    t, u, v, w = dys
     for m in range(count):
         n = cell[m]
         here = splat(as_number(n, zero))
@@ -314,17 +355,17 @@ def _pass_on(share, low, high, after, until, zero):
 
 @kernel
 def largest_grad(
-    dy_at, x_at, dx_at, alone, scratch, cells, room, table_at, bands_at, bands, start, stop, planes,
+    dy_at, won_at, dx_at, alone, scratch, cells, room, table_at, bands_at, bands, start, stop, planes,
     pixels, outputs, out_a, out_b, out_c, size_b, size_c, step_a, step_b, step_c, zero: Number,
 ):  # fmt: skip
-    """Write the gradient of `largest`: dy of each window goes to the pixel that won it.
+    """Write the gradient of `largest`: dy of each window goes to the pixel that won it, as `winners` has it.
 
-    A task is a group of planes, all bands one after the other. `alone` says that no pixel is in two windows. Behind
-    the pixels there is room for as many shares, and then for the windows' gradients.
+    A task is a group of planes, all bands one after the other. `alone` says that no pixel is in two windows. Scratch
+    has `room` vectors for the pixels' shares, and then for the windows' gradients.
     """
-    dy, x, dx, width = pointer(dy_at, zero), pointer(x_at, zero), pointer(dx_at, zero), lanes(zero)
-    cell, pixel = pointer(scratch, room), pointer(scratch + 8 * cells, zero)
-    share, given = shift(pixel, room * width), shift(pixel, 2 * room * width)
+    dy, won, dx, width = pointer(dy_at, zero), pointer(won_at, zero), pointer(dx_at, zero), lanes(zero)
+    cell, share = pointer(scratch, room), pointer(scratch + 8 * cells, zero)
+    given = shift(share, room * width)
     table, band = pointer(table_at, room), pointer(bands_at, room)
     first, counts = shift(table, 2 * (out_a + out_b)), shift(table, 2 * (out_a + out_b) + out_c)
     known = 0, 0, 0, 0
@@ -333,7 +374,7 @@ def largest_grad(
         _pass_on(share, 0, 0, 0, band[3], zero)
         for b in range(0, 4 * bands, 4):
             low, high, at = band[b + 2], band[b + 3], 0
-            _gather(shift(x, plane * pixels + low), pixels, high - low, pixel)
+            place = shift(won, (group * outputs + band[b] * out_c) * width)
             windows = (band[b + 1] - band[b]) * out_c
             _gather(shift(dy, plane * outputs + band[b] * out_c), outputs, windows, given)
             for row in range(band[b], band[b + 1]):
@@ -351,11 +392,12 @@ def largest_grad(
                             base + first[c + 2],
                             base + first[c + 3],
                         )
-                        _share_four(pixel, share, firsts, cell, known[3], given, at, alone, zero)
+                        places, dys = _four(place, at), _four(given, at)
+                        _share_four(share, firsts, cell, known[3], places, dys, alone, zero)
                         c, at = c + 4, at + 4 * width
                     else:
-                        v = load(given, at)
-                        _share(pixel, share, base + first[c], cell, known[3], v, alone, zero)
+                        v, w = load(place, at), load(given, at)
+                        _share(share, base + first[c], cell, known[3], v, w, alone, zero)
                         c, at = c + 1, at + width
             after = band[b + 6] if b + 4 < 4 * bands else high
             _scatter(share, shift(dx, plane * pixels + low), pixels, after - low)
