@@ -20,8 +20,9 @@ def _kept(y: Array, rank: int) -> Array:
 
 def mean(x: Array) -> Array:
     """Return the mean of every channel of `x (N, C, *spatial)`."""
-    means = planes.means(x, x.shape[0] * x.shape[1])
-    return _kept(_flat(x).mean(axis=2) if means is None else means.reshape(x.shape[:2]), x.ndim - 2)
+    if (means := planes.means(x, x.shape[0] * x.shape[1])) is None:
+        return _kept(_flat(x).mean(axis=2), x.ndim - 2)
+    return means.reshape(*x.shape[:2], *[1] * (x.ndim - 2))
 
 
 def mean_input_grad(dy: Array, shape: Sequence[int]) -> Array:

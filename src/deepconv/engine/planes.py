@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -63,13 +63,14 @@ class Plan:
     windows: int
     sizes: tuple[int, ...]
 
-    @property
+    @cached_property
     def alone(self) -> bool:
         """Whether no pixel is in two windows."""
         return all(axis.disjoint for axis in self.axes)
 
+    @cached_property
     def scratch(self) -> int:
-        """Return the bytes of scratch that a thread needs."""
+        """The bytes of scratch that a thread needs."""
         return 8 * self.cells + (self.room + self.windows) * machine.target().vector_bytes
 
 
@@ -176,7 +177,7 @@ def plan(x: Array, axes: Sequence[Axis], *, turned: bool = False) -> Plan | None
     found = _plan(tuple(axes), turned, machine.caches().l2 // 4 // lanes // x.itemsize)
     if found is None or found.room >= _MOST or x.size < lanes * found.sizes[0]:
         return None
-    return found if found.scratch() * settings.get_threads() <= settings.get_workspace_limit() else None
+    return found if found.scratch * settings.get_threads() <= settings.get_workspace_limit() else None
 
 
 def _run(
@@ -196,7 +197,7 @@ def _run(
     fixed = (case.cells, case.room, address(case.table), address(case.bands), bands)
 
     def work(start: int, stop: int) -> None:
-        kernel(*given, scratch(case.scratch()), *fixed, start, stop, planes, *case.sizes)
+        kernel(*given, scratch(case.scratch), *fixed, start, stop, planes, *case.sizes)
 
     passes.shared(work, -(-planes // lanes) * (bands if by_bands else 1), 2 * x.size)
 
@@ -292,7 +293,8 @@ def means(x: Array, planes: int) -> Array | None:
         return None
     x, y = plain(x, x.dtype), np.empty(planes, x.dtype)
     run, at, to, pixels = KERNELS.means[x.dtype], address(x), address(y), x.size // planes
-    passes.shared(lambda start, stop: run(at, to, start, stop, pixels), planes, x.size)
+    room = 2 * machine.target().vector_bytes ** 2 // x.itemsize
+    passes.shared(lambda start, stop: run(at, to, scratch(room), start, stop, pixels), planes, x.size)
     return y
 
 

@@ -235,6 +235,8 @@ def global_avg_pool(x: Array) -> Array:
     """
     x = as_array("global_avg_pool", "x", x)
     check_global("global_avg_pool", x.shape)
+    if checks.is_plain(x):
+        return global_pooling.mean(x)
     (x,), result = checks.floats("global_avg_pool", _NO_MEAN, x)
     return global_pooling.mean(x).astype(result, copy=False)
 
@@ -260,6 +262,8 @@ def global_avg_pool_input_grad(dy: Array, x_shape: Sequence[int]) -> Array:
     dy = as_array(op, "dy", dy)
     shape = checks.shape_of(op, "x_shape", x_shape)
     checks.check_gradient(op, dy, check_global(op, shape))
+    if checks.is_plain(dy):
+        return global_pooling.mean_input_grad(dy, shape)
     (dy,), result = checks.floats(op, _NO_MEAN, dy)
     return global_pooling.mean_input_grad(dy, shape).astype(result, copy=False)
 

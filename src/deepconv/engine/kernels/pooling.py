@@ -27,6 +27,9 @@ from deepconv.engine.kernels.simd import (
     turn_square,
 )
 
+_BLOCK = 4096
+"""Pixels of a plane that are added up in the type that is computed in."""
+
 
 @part
 def _gather(x, plane, count, to):
@@ -405,23 +408,46 @@ def largest_grad(
                 _pass_on(share, low, high, after, band[b + 7], zero)
 
 
+@part
+def _part_sums(x, at, end, zero):
+    """Return a vector whose lanes add up to the sum from `x[at]` to before `x[end]`."""
+    width, a, b = lanes(zero), splat(zero), splat(zero)
+    while at + 2 * width <= end:
+        a, b = a + load(x, at), b + load(x, at + width)
+        at += 2 * width
+    while at < end:
+        a = a + load_part(x, at, min(width, end - at))
+        at += width
+    return a + b
+
+
 @kernel
-def means(x_at, y_at, start, stop, pixels, zero: Number):
-    """Write the mean of each plane from `start` to `stop`; blocks are added up in float64."""
-    x, y, width = pointer(x_at, zero), pointer(y_at, zero), lanes(zero)
-    for plane in range(start, stop):
+def means(x_at, y_at, scratch, start, stop, pixels, zero: Number):
+    """Write the mean of each plane from `start` to `stop`; blocks are added up in float64.
+
+    Of planes of one block as many as a vector has lanes are added up at once, in the order of `lanes_sum`: a third of
+    the time was that. Scratch holds the squares of two vectors.
+    """
+    x, y, square, width = pointer(x_at, zero), pointer(y_at, zero), pointer(scratch, zero), lanes(zero)
+    turned, plane = shift(square, width * width), start
+    while pixels <= _BLOCK and plane + width <= stop:
+        for i in range(width):
+            at = (plane + i) * pixels
+            store(square, i * width, _part_sums(x, at, at + pixels, zero))
+        turn_square(square, width, turned, width)
+        half = width // 2
+        while half:
+            for i in range(half):
+                store(turned, i * width, load(turned, i * width) + load(turned, (i + half) * width))
+            half //= 2
+        store(y, plane, load(turned, 0) / splat(as_number(pixels, zero)))
+        plane += width
+    while plane < stop:
         total = 0.0
-        for block in range(plane * pixels, (plane + 1) * pixels, 4096):
-            end = min(block + 4096, (plane + 1) * pixels)
-            a, b, i = splat(zero), splat(zero), block
-            while i + 2 * width <= end:
-                a, b = a + load(x, i), b + load(x, i + width)
-                i += 2 * width
-            while i < end:
-                a = a + load_part(x, i, min(width, end - i))
-                i += width
-            total += float(lanes_sum(a + b))
+        for at in range(plane * pixels, (plane + 1) * pixels, _BLOCK):
+            total += float(lanes_sum(_part_sums(x, at, min(at + _BLOCK, (plane + 1) * pixels), zero)))
         y[plane] = as_number(total / pixels, zero)
+        plane += 1
 
 
 @kernel
