@@ -464,6 +464,8 @@ def _is_tanh(op: str, approximate: str) -> bool:
 
 def _check_axis(op: str, axis: int, x: Array) -> None:
     """Raise unless x has the axis."""
+    if type(axis) is int and type(x) is np.ndarray and -x.ndim <= axis < x.ndim:
+        return
     rank = np.ndim(x)
     if isinstance(axis, bool) or not isinstance(axis, int | np.integer):
         raise TypeError(f"{op}: axis={axis!r} is not a whole number")

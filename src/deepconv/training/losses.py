@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -328,8 +329,13 @@ class Huber(Loss):
 def _beyond(labels: Array, classes: int) -> bool:
     """Tell whether a label isn't from 0 to below `classes`; read without its sign, a negative one is huge."""
     if labels.dtype.kind == "i":
-        labels = labels.view(labels.dtype.str.replace("i", "u"))
-    return bool(labels.size and labels.max() >= classes)
+        labels = labels.view(_unsigned(labels.dtype))
+    return bool(labels.size and np.maximum.reduce(labels, axis=None) >= classes)
+
+
+@cache
+def _unsigned(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return np.dtype(dtype.str.replace("i", "u"))
 
 
 def _check_probabilities(target: Array) -> None:
