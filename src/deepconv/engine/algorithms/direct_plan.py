@@ -326,6 +326,8 @@ def table(problem: Problem) -> Array:
     for i, a in enumerate(space):
         t[f.SOURCE_SIZE + i], t[f.STEP + i] = a.size, a.pick
     t[f.PLANE_IMAGE : f.PLANE_ROW + 1] = planes
+    far = blocks.planes * problem.dtype.itemsize > machine.caches().l2 // 2
+    t[f.FAR] = far or all(a.inside for a in space)
     t[f.COPIED], t[f.RELU], t[f.RESULT_CHANNEL] = not all(a.inside for a in space), problem.relu, written
     t[f.GROUPS], t[f.CHANNELS], t[f.FILTERS] = product.groups, product.channels, product.filters
     t[f.TILES] = -(-product.filters // machine.target().rows)

@@ -27,6 +27,7 @@ from deepconv.engine.kernels.fields import (
     BLOCK_SOURCE,
     CHANNELS,
     COPIED,
+    FAR,
     FILTERS,
     GROUPS,
     JOB_CELLS,
@@ -67,6 +68,7 @@ from deepconv.engine.kernels.frontend import Number, kernel, part
 from deepconv.engine.kernels.planes import fill_planes
 from deepconv.engine.kernels.simd import (
     ROWS,
+    TARGET,
     VECTORS,
     add_rows,
     lanes,
@@ -74,13 +76,16 @@ from deepconv.engine.kernels.simd import (
     load_part,
     outer,
     pointer,
+    prefetch,
     relu_tile,
     shift,
     store,
     store_tile,
     zeros_tile,
 )
-from deepconv.engine.kernels.steps import add_tile, interleave, prefetch
+from deepconv.engine.kernels.steps import add_tile, interleave, prefetch_to_write
+
+VECTOR_BYTES, LINE_BYTES = TARGET.vector_bytes, 64
 
 
 @part
@@ -169,28 +174,29 @@ def _finish(tile, result, f, table, job, facts, scratch, zero):
 def _panel_product(weights, ahead, offsets, result, table, job, facts, scratch, kept, work, zero):
     """Multiply a packed panel by some filter tiles, and keep the sums or finish them.
 
-    Meanwhile the caches are asked for the next panel's rows, from `ahead` on, and for the places of the result:
-    the rows of an image lie pages apart, which no cache foresees.
+    Meanwhile the second cache is asked for the next panel's rows, `offsets` from `ahead` on, and the first for the
+    places of the result: runs are short and the rows of an image lie pages apart, which no cache foresees.
 
     `work`: the first row and how many; the first filter tile and the one behind the last; rows to ask for.
     """
-    begin, here, first, last, asked = work
-    across = VECTORS * lanes(zero)
+    begin, here, first, last, rest = work
+    across, line = VECTORS * lanes(zero), LINE_BYTES * lanes(zero) // VECTOR_BYTES
     depth, channel_step = job[JOB_DEPTH], table[RESULT_CHANNEL]
     complete = begin + here == depth
-    share = (here + last - first - 1) // (last - first)
+    asked, share = 0, (rest + last - first - 1) // (last - first)
     panel = shift(scratch, table[PANEL_AT])
     place = facts[PANEL_FIELDS + facts[PANEL_COPIES]]
     for f in range(first, last):
-        for p in range(asked, min(here, asked + share)):
-            prefetch(ahead, offsets[p], 0)
-            prefetch(ahead, offsets[p] + across - 1, 0)
+        for p in range(asked, min(rest, asked + share)):
+            for i in range(0, across, line):
+                prefetch(ahead, offsets[p] + i, 2)
+            prefetch(ahead, offsets[p] + across - 1, 2)
         asked += share
         if complete:
             target = shift(result, f * ROWS * channel_step + place)
             for r in range(ROWS):
-                prefetch(target, r * channel_step, 1)
-                prefetch(target, r * channel_step + across - 1, 1)
+                prefetch_to_write(target, r * channel_step)
+                prefetch_to_write(target, r * channel_step + across - 1)
         tile = _multiply(shift(weights, (f * depth + begin) * ROWS), panel, here, zero)
         if begin > 0:
             tile = add_tile(tile, kept, across)
@@ -213,16 +219,19 @@ def _job_product(weights, source, reach, result, table, job, scratch, first, las
             for begin in range(0, depth, rows):
                 here = min(rows, depth - begin)
                 offsets = shift(table, job[JOB_OFFSETS] + begin)
-                for q in range(chunk, min(panels, chunk + most)):
+                stop = min(panels, chunk + most)
+                for q in range(chunk, stop):
                     facts = shift(table, lists[q])
                     _pack(source, offsets, here, facts, panel, reach, zero)
-                    ahead, asked = source, here  # planes are near enough
-                    if not table[COPIED] and q + 1 < panels:
-                        ahead, asked = shift(source, table[lists[q + 1] + PANEL_FIELDS]), 0
+                    following, wanted, rest = q + 1, offsets, here
+                    if following == stop:  # the chunk begins again, with the rows behind
+                        following, wanted = chunk, shift(offsets, here)
+                        rest = min(rows, depth - begin - here)
+                    ahead = shift(source, table[lists[following] + PANEL_FIELDS])
                     kept = shift(sums, (q - chunk) * tiles * ROWS * VECTORS * lanes(zero))
-                    work = (begin, here, tile, tile + tiles, asked)
+                    work = (begin, here, tile, tile + tiles, rest * table[FAR])
                     _panel_product(
-                        weights, ahead, offsets, result, table, job, facts, scratch, kept, work, zero
+                        weights, ahead, wanted, result, table, job, facts, scratch, kept, work, zero
                     )
 
 
@@ -243,7 +252,7 @@ def _block_product(x, weight, bias_address, y, table, scratch, unit, tiles, zero
     source, reach = shift(x, block[BLOCK_SOURCE] + skip), block[BLOCK_REACH] - skip
     if table[COPIED]:
         planes = shift(scratch, table[PLANES_AT])
-        fill_planes(source, planes, table, block[BLOCK_IMAGES], table[CHANNELS], shift(block, BLOCK_LOW),
+        fill_planes(source, reach, planes, table, block[BLOCK_IMAGES], table[CHANNELS], shift(block, BLOCK_LOW),
                     shift(block, BLOCK_EXTENT), zero)  # fmt: skip
         source, reach = planes, 1 << 62
     result = shift(y, block[BLOCK_RESULT] + group * filters * table[RESULT_CHANNEL])
@@ -304,10 +313,13 @@ def _pack_tile(weight, target, table, job, taps, rows, first, last, zero):
                 interleave(shift(source, t), filter_step, shift(place, t * ROWS), ROWS)
                 t += lanes(zero)
         while t < taps:
-            for r in range(ROWS):
-                place[t * ROWS + r] = zero
-            for r in range(rows):
-                place[t * ROWS + r] = source[cells[t] + r * filter_step]
+            column, row = shift(source, cells[t]), shift(place, t * ROWS)
+            if rows == ROWS:
+                for r in range(ROWS):
+                    row[r] = column[r * filter_step]
+            else:
+                for r in range(ROWS):
+                    row[r] = column[r * filter_step] if r < rows else zero
             t += 1
 
 
@@ -326,16 +338,18 @@ def pack_weight(weight_address: int, target_address: int, table_address: int, ze
     table = pointer(table_address, table_address)
     weight, target = pointer(weight_address, zero), pointer(target_address, zero)
     filters, channels = table[FILTERS], table[WEIGHT_CHANNELS]
-    for j in range(table[JOBS]):
-        job = shift(table, table[JOB_LIST] + j * JOB_FIELDS)
-        depth, place = job[JOB_DEPTH], job[JOB_WEIGHT]
-        taps, most = depth // channels, table[WEIGHT_TOGETHER]
-        for group in range(table[GROUPS]):
-            source = shift(weight, group * table[WEIGHT_GROUP])
-            for channel in range(0, channels, most):
+    most = table[WEIGHT_TOGETHER]
+    for group in range(table[GROUPS]):
+        source = shift(weight, group * table[WEIGHT_GROUP])
+        for channel in range(0, channels, most):
+            some = min(most, channels - channel)
+            for j in range(table[JOBS]):  # all of which read the same weights, near by then
+                job = shift(table, table[JOB_LIST] + j * JOB_FIELDS)
+                depth = job[JOB_DEPTH]
+                place = shift(target, job[JOB_WEIGHT] + group * table[TILES] * ROWS * depth)
                 for f in range(0, filters, ROWS):
-                    rows, some = min(ROWS, filters - f), min(most, channels - channel)
-                    tile = shift(target, place + f * depth)
-                    first = shift(source, f * table[WEIGHT_FILTER])
-                    _pack_tile(first, tile, table, job, taps, rows, channel, channel + some, zero)
-            place += table[TILES] * ROWS * depth
+                    rows, first = min(ROWS, filters - f), shift(source, f * table[WEIGHT_FILTER])
+                    tile = shift(place, f * depth)
+                    _pack_tile(
+                        first, tile, table, job, depth // channels, rows, channel, channel + some, zero
+                    )

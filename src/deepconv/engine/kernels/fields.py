@@ -49,7 +49,8 @@ JOBS = 33  # convolutions over the same planes: one, or one for each phase of an
 JOB_LIST = 34  # at: JOB_FIELDS each, as a whole block has them
 BLOCK_LIST = 35  # at: BLOCK_FIELDS each
 WEIGHT_TOGETHER = 38  # channels that are packed for one tile of filters before the next
-FIELDS = 39
+FAR = 39  # whether what is packed is so large that caches must be asked for it
+FIELDS = 40
 
 # ---- a block: some images, or a strip of one ----------------------------------------------------------------
 BLOCK_IMAGES = 0

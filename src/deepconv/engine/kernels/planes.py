@@ -42,10 +42,10 @@ def _within(number, low, high):
 
 
 @part
-def _copy_row(pixels, target, step, left, right, extent, zero):
+def _copy_row(pixels, target, step, left, right, extent, room, zero):
     """Write `target[i] = pixels[step·i]` for i from `left` up to `right`, zeros before, and behind up to `extent`.
 
-    Up to a vector more is written behind; of `pixels` nothing else is read.
+    Up to a vector more is written behind; `room` numbers of `pixels` may be read.
     """
     width = lanes(zero)
     nothing = splat(zero)
@@ -53,13 +53,13 @@ def _copy_row(pixels, target, step, left, right, extent, zero):
         store(target, i, nothing)
     i = left
     if step == 1:
-        while i + width <= right:
+        while i < right and i + width <= room:
             store(target, i, load(pixels, i))
             i += width
-        if i < right:
+        if i < right:  # masks are slow: only where the operand ends
             store(target, i, load_part(pixels, i, right - i))
     elif step == 2:
-        while i + width < right:  # the last one would read a pixel too many
+        while i < right and 2 * (i + width) <= room:
             store(target, i, evens(load(pixels, 2 * i), load(pixels, 2 * i + width)))
             i += width
         while i < right:
@@ -77,12 +77,21 @@ def _copy_row(pixels, target, step, left, right, extent, zero):
 
 @part
 def fill_planes(
-    source: Any, target: Any, table: Any, images: int, channels: int, low: Any, extent: Any, zero: Any
+    source: Any,
+    reach: int,
+    target: Any,
+    table: Any,
+    images: int,
+    channels: int,
+    low: Any,
+    extent: Any,
+    zero: Any,
 ) -> None:
     """Make the phase planes of `images` images of `channels` channels.
 
     Args:
         source: the first channel of the first image.
+        reach: how many numbers may be read from there on.
         target: where its planes begin.
         table: pointer to whole numbers, those of `fields.py` filled in that stand in the import above.
         images, channels: how many.
@@ -100,7 +109,7 @@ def fill_planes(
         right = _within(-((first - wide) // step), left, extent[2])  # the first that is right of it
         for image in range(images):
             for channel in range(channels):
-                pixels = shift(source, image * table[SOURCE_IMAGE] + channel * table[SOURCE_CHANNEL])
+                place = image * table[SOURCE_IMAGE] + channel * table[SOURCE_CHANNEL] + first
                 plane = (
                     image * table[PLANE_IMAGE] + channel * table[PLANE_CHANNEL] + phase * table[PLANE_PHASE]
                 )
@@ -110,13 +119,6 @@ def fill_planes(
                     for h in range(extent[1]):
                         y = h * y_step + remainder[1] + low[1]
                         end = right if 0 <= z < deep and 0 <= y < high else left
-                        _copy_row(
-                            shift(pixels, (z * high + y) * wide + first),
-                            row,
-                            step,
-                            left,
-                            end,
-                            extent[2],
-                            zero,
-                        )
+                        here = place + (z * high + y) * wide
+                        _copy_row(shift(source, here), row, step, left, end, extent[2], reach - here, zero)
                         row = shift(row, row_step)

@@ -45,21 +45,20 @@ def add_tile(typing: Any, tile: Any, p: Any, row_step: Any) -> Any:
     return tile(tile, p, types.int64), generate
 
 
-@intrinsic(prefer_literal=True)
-def prefetch(typing: Any, p: Any, index: Any, write: Any) -> Any:
-    """Ask the caches for the line that holds `p[index]`, to be read (`write` 0) or written (1)."""
-    kinds = types.void(p, types.int64, types.literal(write.literal_value))
+@intrinsic
+def prefetch_to_write(typing: Any, p: Any, index: Any) -> Any:
+    """Ask the nearest cache for the line that holds `p[index]`, to be written."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = builder.bitcast(builder.gep(args[0], [args[1]]), ir.IntType(8).as_pointer())
-        words = [ir.Constant(ir.IntType(32), n) for n in (write.literal_value, 3, 1)]
+        place = builder.gep(args[0], [args[1]])
+        words = [ir.Constant(ir.IntType(32), n) for n in (1, 3, 1)]
         kind = ir.FunctionType(ir.VoidType(), [place.type, *(word.type for word in words)])
         builder.call(
             cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0"), [place, *words]
         )
         return context.get_dummy_value()
 
-    return kinds, generate
+    return types.void(p, types.int64), generate
 
 
 @intrinsic(prefer_literal=True)
