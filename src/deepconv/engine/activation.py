@@ -260,6 +260,18 @@ def _shifted(x: Array, axis: int) -> Array:
     return shifted
 
 
+_ROWS = {
+    "": KERNELS.softmax_rows,
+    "_grad": KERNELS.softmax_rows_grad,
+    "_grad_from": KERNELS.softmax_rows_grad_from,
+}
+_COLUMNS = {
+    "": KERNELS.softmax_columns,
+    "_grad": KERNELS.softmax_columns_grad,
+    "_grad_from": KERNELS.softmax_columns_grad_from,
+}
+
+
 def _along_axis(kind: str, operands: tuple[Array, ...], axis: int, logarithm: bool) -> Array:
     """Return softmax or, of `(dy, x)`, its gradient, by a kernel: for rows that lie in order or for blocks of columns.
 
@@ -274,14 +286,15 @@ def _along_axis(kind: str, operands: tuple[Array, ...], axis: int, logarithm: bo
     if 1 < inner < _LEAST_COLUMNS:
         rows = tuple(np.moveaxis(a, axis, -1) for a in operands)
         return np.ascontiguousarray(np.moveaxis(_along_axis(kind, rows, -1, logarithm), -1, axis))
-    y = np.empty(x.shape, x.dtype)
-    operands = tuple(plain(a, x.dtype) for a in operands)  # kept here while their addresses are used
+    dtype = x.dtype
+    y = np.empty(x.shape, dtype)
+    operands = tuple([plain(a, dtype) for a in operands])  # kept here while their addresses are used
     places = [*map(address, operands), address(y)]
     if inner == 1:
-        run = getattr(KERNELS, f"softmax_rows{kind}")[x.dtype]
+        run = _ROWS[kind][dtype]
         passes.shared(lambda start, stop: run(*places, start, stop, count, logarithm), outer, x.size)
         return y
-    columns = getattr(KERNELS, f"softmax_columns{kind}")[x.dtype]
+    columns = _COLUMNS[kind][dtype]
     most = _BLOCK_BYTES // x.itemsize // count
     step = max(_LEAST_COLUMNS, min(inner, most) // _LEAST_COLUMNS * _LEAST_COLUMNS)
     blocks = -(-inner // step)

@@ -44,7 +44,7 @@ def pointwise(kernel: Kernel, arrays: tuple[Array, ...], number: float = 0.0) ->
     """
     x = arrays[-1]
     run, y = kernel[x.dtype], np.empty(x.shape, x.dtype)
-    arrays = tuple(plain(a, x.dtype) for a in arrays)  # kept here while their addresses are used
+    arrays = tuple([plain(a, x.dtype) for a in arrays])  # kept here while their addresses are used
     places = [*map(address, arrays), address(y)]
     used = threads.worth(settings.get_threads(), _COST * x.size)
     if used == 1:
@@ -67,6 +67,9 @@ def along(x: Array, axis: int) -> tuple[int, int, int]:
         (2, 3, 20)
     """
     axis %= x.ndim
+    if axis == x.ndim - 1:
+        count = x.shape[axis]
+        return x.size // count if count else 0, count, 1
     outer = inner = 1
     for size in x.shape[:axis]:
         outer *= size
