@@ -1,7 +1,8 @@
 """Operators as they are timed: for each peer a function from a request to a call.
 
 Both sides get what a training step would hand them. PyTorch's backward passes are its own kernels, called
-without autograd, with whatever its forward pass saves (outputs, indices, statistics); ours take the input.
+without autograd, with whatever its forward pass saves (outputs, indices, statistics), and so do ours: an
+activation's output, the pixels that won a pooling, the statistics.
 """
 
 from collections.abc import Callable
