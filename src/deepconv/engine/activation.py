@@ -32,7 +32,7 @@ _LEAST_CHEAP = 1 << 14
 _LEAST_SOFTMAX = 1 << 9
 
 # Softmax along an inner axis works on blocks of columns of so many bytes in all, within the second cache.
-_BLOCK_BYTES = 1 << 15
+_BLOCK_BYTES = 1 << 16
 _LEAST_COLUMNS = 16  # of float32, a line of a cache; a whole number of vectors on every target
 
 # Here GELU and SiLU have reached 0 or x in every type: Φ(-40) and exp(-1000) are 0 in double precision.
