@@ -32,6 +32,8 @@ def cost(problem: Problem) -> float:
     """Return the nanoseconds it takes: the products, and what they read and write."""
     rate = rates()
     moved = problem.operand_bytes + 2 * workspace(problem)
+    if max(problem.window.stride) > 1 and problem.which != "input_grad":  # of x only the picked pixels
+        moved -= math.prod(problem.x_shape) * problem.dtype.itemsize
     return rate.numpy_call + problem.flops / rate.blas * width(problem.dtype) + moved / rate.numpy_copy
 
 
