@@ -177,3 +177,51 @@ def test_it_is_chosen_for_layers_of_networks():
                 padding=kernel // 2, stride=stride,
             )  # fmt: skip
             assert choose(p).algorithm.name == "depthwise"
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_are_read_where_they_are(stride, dtype):
+    """Most planes of a batch have others on both sides, of which nothing may be seen, NaN least of all."""
+    for width in [1, 2, 3, 6, 8, 15, 16, 17, 18, 31, 34, 35, 37]:
+        for padding in (1, [(1, 0), (1, 1)], [(0, 2), (2, 0)]):
+            shapes = (7, 9, 3 + width % 6, width + 1), (9, 1, 3, 3), 9
+            check("depthwise", *shapes, dtype, stride=stride, padding=padding)
+    for which in PASSES:
+        p = problem(which, (5, 9, 7, 19), (9, 1, 3, 3), 9, dtype, stride=stride, padding=1)
+        x, w, dy = operands(p)
+        expected = run("depthwise", p, x, w, dy)
+        x[:, 4], dy[:, 4] = np.nan, np.nan
+        got = run("depthwise", p, x, w, dy)
+        rest = np.arange(9) != 4
+        assert not np.isfinite(got[4] if which == "weight_grad" else got[:, 4]).any()
+        if which == "weight_grad":
+            np.testing.assert_array_equal(got[rest], expected[rest])
+        else:
+            np.testing.assert_array_equal(got[:, rest], expected[:, rest])
+
+
+@pytest.mark.parametrize("which", PASSES)
+def test_what_is_not_finite_arrives_from_planes_among_others(which):
+    for stride in (1, 2):
+        for place in [(2, 4, 0, 0), (2, 4, 4, 10), (2, 4, 7, 17), (2, 4, 8, 0), (2, 4, 0, 18)]:
+            p = problem(which, (5, 9, 9, 19), (9, 1, 3, 3), 9, padding=1, stride=stride)
+            for i in (0, 2):
+                arrays = operands(p)
+                at = tuple(min(a, n - 1) for a, n in zip(place, arrays[i].shape, strict=True))
+                arrays[i][at] = np.inf
+                used = {"forward": (0,), "input_grad": (2,), "weight_grad": (0, 2)}[which]
+                if i in used and not np.isfinite(truth(p, *arrays)).all():
+                    same_places("depthwise", p, *arrays)
+
+
+@pytest.mark.parametrize("which", PASSES)
+def test_strides_give_the_same_bits_for_any_number_of_threads(which, monkeypatch):
+    monkeypatch.setattr(threads, "_SMALLEST", 1)
+    for stride in (1, 2):
+        shapes = (5, 7, 13, 19), (7, 1, 3, 3), 7
+        p = [problem(which, *shapes, np.float32, padding=1, stride=stride, threads=n) for n in (1, 2, 3)]
+        arrays = operands(p[0])
+        first, *others = (run("depthwise", one, *arrays) for one in p)
+        for other in others:
+            np.testing.assert_array_equal(first, other)

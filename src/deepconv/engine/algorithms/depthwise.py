@@ -6,6 +6,7 @@ infinite weight also meets the zeros around the gradient of the output, and 0·�
 """
 
 from functools import lru_cache
+from math import prod
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from deepconv.engine.problem import Problem
 from deepconv.engine.rates import rates, width
 
 KERNELS = library("depthwise")
+NINE = library("nine_cells")
 _CELLS = 9  # the kernel's own number
 
 
@@ -40,9 +42,30 @@ def _form(problem: Problem) -> Form:
 
 
 @lru_cache(maxsize=1024)
+def _nine(problem: Problem) -> bool:
+    """Say whether the kernels of nine cells compute it, which read rows where they are: 3×3 by twos."""
+    window = problem.window
+    if window.kernel != (3, 3) or window.dilation != (1, 1) or max(max(pair) for pair in window.padding) > 2:
+        return False
+    if window.stride != (2, 2) or problem.which != "input_grad":
+        return window.stride == (2, 2)
+    return problem.in_channels == problem.out_channels and all(before == 1 for before, _ in window.padding)
+
+
+def _nine_scratch(problem: Problem) -> int:
+    """Return the numbers of scratch memory of one thread of those: zeros, sums, and a copy of a plane or two."""
+    f = _form(problem)
+    image, out = prod(problem.image), prod(problem.out)
+    copies = {"forward": image, "input_grad": out, "weight_grad": image + out}[problem.which]
+    return copies + (9 * f.results + 32) * f.lanes + 64
+
+
+@lru_cache(maxsize=1024)
 def _scratch(problem: Problem) -> int:
     """Return the bytes of scratch memory of one thread."""
     f = _form(problem)
+    if _nine(problem):
+        return _nine_scratch(problem) * f.itemsize
     numbers = f.sources * f.channel + 16 * f.columns + 64 * f.lanes
     if problem.which == "weight_grad":
         numbers += f.results * (problem.window.taps + _CELLS) * f.lanes + f.band * f.columns
@@ -73,16 +96,32 @@ def prepare(problem: Problem, weight: Array) -> Array:
 
 def _convolve(problem: Problem, x: Array, weight: Array, bias: Array | None, y: Array) -> Array:
     """Write to `y` what comes of `x`, which may be the output's gradient as well."""
-    size, kernel = _scratch(problem), KERNELS.convolve[problem.dtype]
+    size, tasks = _scratch(problem), problem.batch * problem.groups
     x = plain(x, problem.dtype)
     bias = bias if bias is None else plain(bias, problem.dtype)
-    table = _form(problem).table
-    ends = address(x), address(weight), 0 if bias is None else address(bias), address(y), address(table)
+    ends = address(x), address(weight), 0 if bias is None else address(bias), address(y)
+    if not _nine(problem):
+        form, kernel = address(_form(problem).table), KERNELS.convolve[problem.dtype]
 
-    def work(start: int, stop: int) -> None:
-        kernel(*ends, scratch(size), start, stop, problem.relu)
+        def work(start: int, stop: int) -> None:
+            kernel(*ends, form, scratch(size), start, stop, problem.relu)
 
-    tasks = problem.batch * problem.groups
+    elif problem.which == "forward":
+        (top, _), (left, _) = problem.window.padding
+        results = problem.out_channels // problem.groups
+        sizes = *problem.image, top, left, *problem.out, results, problem.groups, tasks, problem.relu
+        halve = NINE.halve[problem.dtype]
+
+        def work(start: int, stop: int) -> None:
+            halve(*ends, scratch(size), *sizes, start, stop)
+
+    else:
+        sizes = *problem.out, *problem.image, problem.groups, tasks
+        double = NINE.double[problem.dtype]
+
+        def work(start: int, stop: int) -> None:
+            double(*ends[:2], ends[3], scratch(size), *sizes, start, stop)
+
     threads.share(work, tasks, threads.worth(problem.threads, problem.flops // 2))
     return y
 
@@ -100,12 +139,23 @@ def input_grad(problem: Problem, dy: Array, weight: Array) -> Array:
 def weight_grad(problem: Problem, dy: Array, x: Array) -> Array:
     """Return `dw` of `dy (N, K, *out)` and `x (N, C, *image)`."""
     dw = np.empty(problem.weight_shape, problem.dtype)
-    size, kernel = _scratch(problem), KERNELS.weight_grad[problem.dtype]
+    size = _scratch(problem)
     dy, x = plain(dy, problem.dtype), plain(x, problem.dtype)
-    ends = address(dy), address(x), address(dw), address(_form(problem).table)
+    ends = address(dy), address(x), address(dw)
+    if _nine(problem):
+        (top, _), (left, _) = problem.window.padding
+        results = problem.out_channels // problem.groups
+        sizes = *problem.image, top, left, *problem.out, results, problem.groups, problem.batch
+        sums = NINE.half_sums[problem.dtype]
 
-    def work(start: int, stop: int) -> None:
-        kernel(*ends, scratch(size), problem.batch, start, stop)
+        def work(start: int, stop: int) -> None:
+            sums(*ends, scratch(size), *sizes, start, stop)
+
+    else:
+        form, kernel = address(_form(problem).table), KERNELS.weight_grad[problem.dtype]
+
+        def work(start: int, stop: int) -> None:
+            kernel(*ends, form, scratch(size), problem.batch, start, stop)
 
     threads.share(work, problem.groups, threads.worth(problem.threads, problem.flops // 2))
     return dw
