@@ -183,8 +183,8 @@ def _reachable(at, plane, area, planes, to, zero):
 def _ask_for(p, start, count):
     """Ask for some numbers from `p[start]` on to be in the second cache soon.
 
-    They lie far from those before: the gradient of the weights takes 0.44 ms for 4×144×56², without this 0.61.
-    In the forward pass, whose planes follow each other, asking ahead gained nothing.
+    The next image's planes lie far from these: the gradient of the weights of 4×144×56² took 0.61 ms without
+    this and 0.44 with it, the least of 100 calls each on a busy machine. For the forward pass timings disagreed.
     """
     for i in range(start, start + count, 16):
         prefetch(p, i, 2)
