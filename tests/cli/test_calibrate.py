@@ -70,3 +70,43 @@ def test_it_measures(own):
     """Real timings, one run each: only their order of magnitude can be held."""
     found = calibration.measure(runs=1)
     assert all(0.05 < value < 1e6 for value in asdict(found).values())
+
+
+def test_reset_says_what_it_did_and_never_beside_dry_run(own):
+    own.parent.mkdir()
+    own.write_text("anything")
+    outcome = run("calibrate", "--reset", "--dry-run")
+    assert outcome.status == 2
+    assert "use one of them" in outcome.err
+    assert own.exists()
+    assert run("calibrate", "--reset", "--json").json == {"removed": str(own)}
+    assert run("calibrate", "--reset", "--json").json == {"removed": None}
+    assert "Nothing was kept" in run("calibrate", "--reset").out
+
+
+def test_a_file_that_cannot_be_read_or_written_is_named(own, monkeypatch):
+    own.mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"DEEPCONV_RATES='.*rates\.json' can't be read"):
+        rates.calibrated()
+    monkeypatch.setenv("DEEPCONV_RATES", str(own / "a"))
+    (own / "a").mkdir()
+    with pytest.raises(ValueError, match=r"can't write .* another file with DEEPCONV_RATES"):
+        rates.save(MEASURED)
+
+
+def test_anothers_home_and_no_home_hold_no_rates(own, monkeypatch):
+    monkeypatch.delenv("DEEPCONV_RATES")
+    own.parent.mkdir()
+    own.write_text("a file in place of a folder")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(own))
+    assert rates.calibrated() is None
+    rates.calibrated.cache_clear()
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.setattr(rates.Path, "home", _homeless)
+    assert rates.calibrated() is None
+    with pytest.raises(ValueError, match="no home folder"):
+        rates.save(MEASURED)
+
+
+def _homeless():
+    raise RuntimeError("Could not determine home directory.")

@@ -67,3 +67,29 @@ def test_a_system_that_tells_little_is_no_error(monkeypatch):
     machine.told_caches.cache_clear()
     assert outcome.status == 0
     assert "caches        unknown" in outcome.out
+
+
+def test_the_doctor_outlives_what_ails_the_engine(monkeypatch, tmp_path):
+    import pytest
+
+    from deepconv.engine import machine, rates
+
+    if machine.why_not_compiled() is not None:
+        pytest.skip("there are no compiled kernels")
+    caches = (machine.target, rates.calibrated, rates.rates)
+    broken = tmp_path / "rates.json"
+    broken.write_text("[")
+    with monkeypatch.context() as environment:
+        environment.setenv("DEEPCONV_RATES", str(broken))
+        environment.setenv("DEEPCONV_CACHE_DIR", str(broken))  # a file in place of a folder
+        [cached.cache_clear() for cached in caches]
+        outcome = run("doctor")
+        assert outcome.status == 0
+        assert "rates unreadable, nothing is computed: " in outcome.out
+        assert "kept nowhere: no folder can be written" in outcome.out
+        environment.setenv("DEEPCONV_TARGET", "sse")
+        machine.target.cache_clear()
+        assert (
+            "kernels       none: nothing is computed: DEEPCONV_TARGET='sse' is not known" in run("doctor").out
+        )
+    [cached.cache_clear() for cached in caches]

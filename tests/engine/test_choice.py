@@ -95,9 +95,9 @@ def test_the_workspace_limit_is_the_persons():
         dc.set_workspace_limit(before)
     refused = dc.explain((2, 3, 9, 9), (4, 3, 3, 3)).passes[0].not_chosen.get("matmul", "")
     assert "workspace limit" not in refused
-    with pytest.raises(ValueError, match="bytes=-1 must be at least 0"):
+    with pytest.raises(ValueError, match="limit=-1 must be at least 0"):
         dc.set_workspace_limit(-1)
-    with pytest.raises(TypeError, match=r"bytes=1\.5 is not a whole number"):
+    with pytest.raises(TypeError, match=r"limit=1\.5 is not a whole number of bytes"):
         dc.set_workspace_limit(1.5)
 
 
@@ -137,7 +137,9 @@ def test_threads_govern_the_blas():
         assert dc.get_threads() == 2
     finally:
         dc.set_threads(before)
-    with pytest.raises(ValueError, match="n=0 must be at least 1"):
+    with pytest.raises(ValueError, match="is not from 1 to 4096"):
+        dc.set_threads(10**30)
+    with pytest.raises(ValueError, match="n=0 is not from 1 to 4096"):
         dc.set_threads(0)
     with pytest.raises(TypeError, match="n='2' is not a whole number"):
         dc.set_threads("2")

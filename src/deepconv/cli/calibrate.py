@@ -26,9 +26,10 @@ def calibrate(
     """
     from deepconv.engine import calibration, machine, rates
 
+    if reset and dry_run:
+        raise ValueError("calibrate: --reset removes what was kept, --dry-run keeps nothing; use one of them")
     if reset:
-        rates.file().unlink(missing_ok=True)
-        console.say(f"Removed {rates.file()}: the shipped rates hold.")
+        _reset(as_json)
         return
     try:
         measured = calibration.measure()
@@ -47,6 +48,24 @@ def calibrate(
     lines = [f"{'':<14}{'measured':>10}{'shipped':>10}  ({machine.target().name}, one thread)"]
     lines += [f"{name:<14}{value:>10,}{shipped[name]:>10,}  {_UNITS[name]}" for name, value in found.items()]
     console.say("\n".join([*lines, f"Kept in {kept}." if kept else "Nothing was kept."]))
+
+
+def _reset(as_json: bool) -> None:
+    """Remove what was kept, if anything was."""
+    from deepconv.engine import rates
+
+    file = rates.file()
+    removed = file is not None and file.exists()
+    if file is not None:
+        file.unlink(missing_ok=True)
+    if as_json:
+        console.say_json({"removed": str(file) if removed else None})
+    else:
+        console.say(
+            f"Removed {file}: the shipped rates hold."
+            if removed
+            else "Nothing was kept: the shipped rates hold."
+        )
 
 
 _UNITS = {

@@ -128,13 +128,22 @@ def _kernels() -> dict[str, Any]:
     why = machine.why_not_compiled()
     if why is not None:
         return {"compiled": False, "why": why}
-    from deepconv.engine.kernels.compile import folders
+    from deepconv.engine.kernels.compile import folders, kept_in
 
+    try:
+        target = machine.target().name
+    except ValueError as error:
+        return {"compiled": False, "why": f"nothing is computed: {error}"}
+    try:
+        used = "calibrated" if rates.calibrated() else "shipped"
+    except ValueError as error:
+        used = f"unreadable, nothing is computed: {error}"
     return {
         "compiled": True,
-        "target": machine.target().name,
+        "target": target,
         "folders": [str(folder) for folder in folders()],
-        "rates": "calibrated" if rates.calibrated() else "shipped",
+        "kept_in": str(kept_in() or "") or None,
+        "rates": used,
     }
 
 
@@ -176,5 +185,6 @@ def _lines(findings: dict[str, Any]) -> str:
 def _told(kernels: dict[str, Any]) -> str:
     """Return the line about the compiled algorithms."""
     if not kernels["compiled"]:
-        return f"NumPy's alone: {kernels['why']}"
-    return f"compiled for {kernels['target']}, kept in {kernels['folders'][0]}; rates {kernels['rates']}"
+        return f"none: {kernels['why']}"
+    kept = f"kept in {kernels['kept_in']}" if kernels["kept_in"] else "kept nowhere: no folder can be written"
+    return f"compiled for {kernels['target']}, {kept}; rates {kernels['rates']}"

@@ -93,6 +93,19 @@ def why_not_compiled() -> str | None:
     return None
 
 
+def own_folder(variable: str, default: str) -> Path | None:
+    """Return deepconv's folder in `$variable`, else in `default` in the user's home; None for a user without one.
+
+    Example:
+        >>> own_folder("XDG_CACHE_HOME", ".cache").name
+        'deepconv'
+    """
+    try:
+        return Path(os.environ.get(variable) or Path.home() / default) / "deepconv"
+    except RuntimeError:  # no HOME, and a user that the system has no entry of: containers
+        return None
+
+
 @dataclass(frozen=True)
 class Caches:
     """Bytes of the caches that one core sees."""

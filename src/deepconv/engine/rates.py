@@ -46,34 +46,47 @@ SHIPPED = {
 }
 
 
-def file() -> Path:
-    """Return where a machine's own rates stand: `DEEPCONV_RATES`, or a file in the user's configuration."""
+def file() -> Path | None:
+    """Return where a machine's own rates stand: `DEEPCONV_RATES`, or a file in the user's configuration, if any."""
     if named := os.environ.get("DEEPCONV_RATES"):
         return Path(named)
-    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(base) / "deepconv" / "rates.json"
+    folder = machine.own_folder("XDG_CONFIG_HOME", ".config")
+    return folder / "rates.json" if folder else None
 
 
 def save(measured: Rates) -> None:
     """Write this machine's rates, to be used by every process that starts from now on.
 
     Raises:
-        OSError: the file can't be written.
+        ValueError: the file can't be written.
     """
-    file().parent.mkdir(parents=True, exist_ok=True)
+    kept = file()
+    if kept is None:
+        raise ValueError("rates: there is no home folder to keep them in; name a file with DEEPCONV_RATES")
     text = json.dumps({"target": machine.target().name, **asdict(measured)}, indent=2) + "\n"
-    replace_file(file(), lambda out: out.write(text.encode()))
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(kept, lambda out: out.write(text.encode()))
+    except OSError as error:
+        raise ValueError(
+            f"rates: can't write {str(kept)!r} ({error.strerror}); name another file with DEEPCONV_RATES"
+        ) from None
 
 
 @cache
 def calibrated() -> Rates | None:
     """Return the rates that were measured for this target, or None where none were.
 
+    A home that can't be read, as another user's, holds none; a file that `DEEPCONV_RATES` names must be readable.
+
     Raises:
         ValueError: the file is not what `save` writes.
     """
+    kept = file()
+    if kept is None:
+        return None
     try:
-        found = json.loads(file().read_text(encoding="utf-8"))
+        found = json.loads(kept.read_text(encoding="utf-8"))
         if found.pop("target") != machine.target().name:
             return None
         measured = Rates(**{name: float(value) for name, value in found.items()})
@@ -81,9 +94,15 @@ def calibrated() -> Rates | None:
             raise ValueError("a rate that is not above zero")
     except FileNotFoundError:
         return None
+    except OSError as error:
+        if not os.environ.get("DEEPCONV_RATES"):
+            return None
+        raise ValueError(
+            f"DEEPCONV_RATES={str(kept)!r} can't be read ({error.strerror}); name a file"
+        ) from None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
-            f"rates: {str(file())!r} is not what `deepconv calibrate` writes ({error}); remove it, or calibrate again"
+            f"rates: {str(kept)!r} is not what `deepconv calibrate` writes ({error}); remove it, or calibrate again"
         ) from None
     return measured
 

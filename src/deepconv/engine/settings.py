@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
 _DEFAULT_WORKSPACE = 256 * 2**20
+_MOST_THREADS = 4096  # more than any machine runs; far more, and the system starts none
 
 _workspace_limit = _DEFAULT_WORKSPACE
 _threads: int | None = None
@@ -66,10 +67,10 @@ def set_threads(n: int) -> None:
     """Let computations use `n` threads, those of the BLAS under NumPy included.
 
     Args:
-        n: at least 1.
+        n: from 1 to 4,096.
 
     Raises:
-        TypeError, ValueError: not a whole number of at least 1.
+        TypeError, ValueError: not such a whole number.
 
     Example:
         >>> before = get_threads()
@@ -82,8 +83,10 @@ def set_threads(n: int) -> None:
     count = whole_number(n)
     if count is None:
         raise TypeError(f"set_threads: n={n!r} is not a whole number")
-    if count < 1:
-        raise ValueError(f"set_threads: n={n} must be at least 1; this process may run {allowed_threads()}")
+    if not 1 <= count <= _MOST_THREADS:
+        raise ValueError(
+            f"set_threads: n={n} is not from 1 to {_MOST_THREADS}; this process may run {allowed_threads()}"
+        )
     _blas().limit(limits=count)
     _threads = count
 
@@ -116,7 +119,7 @@ def set_workspace_limit(limit: int) -> None:
     global _workspace_limit
     count = whole_number(limit)
     if count is None:
-        raise TypeError(f"set_workspace_limit: bytes={limit!r} is not a whole number")
+        raise TypeError(f"set_workspace_limit: limit={limit!r} is not a whole number of bytes")
     if count < 0:
-        raise ValueError(f"set_workspace_limit: bytes={limit} must be at least 0")
+        raise ValueError(f"set_workspace_limit: limit={limit} must be at least 0")
     _workspace_limit = count

@@ -27,7 +27,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
-from os import environ
+from os import W_OK, X_OK, access, environ
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +120,17 @@ def folders() -> list[Path]:
     """Return where compiled code is looked for, in order; it is written to the first that can be."""
     if chosen := environ.get("DEEPCONV_CACHE_DIR"):
         return [Path(chosen)]
-    base = environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return [_HERE / "__pycache__", Path(base) / "deepconv"]
+    own = machine.own_folder("XDG_CACHE_HOME", ".cache")
+    return [_HERE / "__pycache__", *([own] if own else [])]
+
+
+def kept_in() -> Path | None:
+    """Return the folder that compiled code is written to, or None where none can be: it is made in each process."""
+    for folder in folders():
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if there.is_dir() and access(there, W_OK | X_OK):
+            return folder
+    return None
 
 
 def _read(file: str) -> bytes | None:
