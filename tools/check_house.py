@@ -118,13 +118,21 @@ def undocumented(tree: ast.Module, classes: dict[str, ast.ClassDef]) -> Iterator
                     yield from missing(method, f"{node.name}.{method.name}", inherited=inherited)
 
 
+COMPILED = ("kernel", "part", "routine")
+
+
+def is_kernel(node: Function) -> bool:
+    """Tell whether Numba compiles the function: what isn't marked is a whole number, or has Numba's own types."""
+    return any(isinstance(d, ast.Name) and d.id in COMPILED for d in node.decorator_list)
+
+
 def missing(node: Function, name: str, *, inherited: bool) -> Iterator[Finding]:
     """Yield what a public function or method lacks."""
     if ast.get_docstring(node) is None and not inherited and not is_accessory(node):
         yield node.lineno, f"{name}: no docstring"
     arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
     untyped = [a.arg for a in arguments if a.annotation is None and a.arg not in ("self", "cls")]
-    if untyped or node.returns is None:
+    if (untyped or node.returns is None) and not is_kernel(node):
         yield node.lineno, f"{name}: no type for {', '.join(untyped) or 'what it returns'}"
 
 

@@ -43,8 +43,9 @@ def test_memory_is_given_back_whatever_happens(library):
     assert library.told[2:] == [(-1, 2**26), "trim"]
 
 
-def test_the_environment_goes_first(library, monkeypatch):
-    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000")
+@pytest.mark.parametrize("name", ["MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"])
+def test_the_environment_goes_first(library, monkeypatch, name):
+    monkeypatch.setenv(name, "1000")
     with allocator.freed_memory_kept():
         pass
     assert library.told == []
@@ -54,6 +55,11 @@ def test_other_systems_have_no_such_thing(library, monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())  # musl
     with allocator.freed_memory_kept():
         pass
+    monkeypatch.delattr(Library, "malloc_trim")  # one half of it alone
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
+    with allocator.freed_memory_kept():
+        pass
+    assert library.told == []
     monkeypatch.setattr(ctypes, "CDLL", None)
     monkeypatch.setattr(sys, "platform", "win32")
     with allocator.freed_memory_kept():

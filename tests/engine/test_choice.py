@@ -1,6 +1,7 @@
 """The choice says what it did and why not otherwise; what can't be had is refused."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -143,3 +144,18 @@ def test_threads_govern_the_blas():
         dc.set_threads(0)
     with pytest.raises(TypeError, match="n='2' is not a whole number"):
         dc.set_threads("2")
+
+
+def test_what_no_memory_holds_is_not_planned_for():
+    """It used to take minutes to say so: plans had a row for every tile."""
+    start = time.process_time()
+    told = dc.explain((1, 10**6, 8, 8), (10**6, 10**6, 3, 3))
+    assert {one.algorithm for one in told.passes} == {"taps"}
+    assert "its operands alone take" in told.passes[0].not_chosen["matmul"]
+    dc.explain((10**9, 10**9, 10**9, 10**9), (8, 10**9, 3, 3))
+    with pytest.raises(ValueError, match="its operands alone take"):
+        choose(
+            Problem("forward", 10**9, 10**9, 8, (99, 99), window("conv", (99, 99), 3), 1, np.dtype("f4")),
+            "matmul",
+        )
+    assert time.process_time() - start < 20

@@ -1,5 +1,6 @@
 """Kernels kept as machine code: who loads them, what makes them anew, and where they may lie."""
 
+import ast
 import json
 import os
 import shutil
@@ -171,6 +172,67 @@ def test_a_kernels_sources_are_what_it_imports():
     for file in kernels.glob("*.py"):
         if "@kernel" in file.read_text():
             assert {file.stem, "frontend"} <= compiling._sources(file.stem)
+
+
+def imported(file):
+    """The kernel files that a file imports, by Python's own grammar."""
+    found = set()
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("deepconv.engine.kernels"):
+            module = node.module.removeprefix("deepconv.engine.kernels").lstrip(".")
+            found |= {module} if module else {alias.name for alias in node.names}
+    return found
+
+
+def test_no_file_that_a_kernel_is_made_of_is_forgotten():
+    files = Path(compiling.__file__).parent.glob("*.py")
+    imports = {file.stem: imported(file) for file in files}
+    for name in imports:
+        wanted, waiting = set(), {name}
+        while waiting:
+            wanted |= waiting
+            waiting = set().union(*(imports[other] for other in waiting)) - wanted
+        assert compiling._sources(name) == wanted
+
+
+def test_a_file_is_read_back_whole_or_not_at_all(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEEPCONV_CACHE_DIR", str(tmp_path))
+    compiling._write("a.o", b"code" * 100)
+    assert compiling._read("a.o") == b"code" * 100
+    whole = (tmp_path / "a.o").read_bytes()
+    for damaged in (whole[:-1], whole + b"\0", whole[:40] + b"?" + whole[41:], b"?" + whole[1:], b""):
+        (tmp_path / "a.o").write_bytes(damaged)
+        assert compiling._read("a.o") is None
+    assert compiling._read("b.o") is None
+
+
+def test_the_stamp_tells_sources_versions_processors_and_targets_apart(tmp_path, monkeypatch):
+    from llvmlite import binding
+
+    stamp, kernels = compiling._stamp.__wrapped__, Path(compiling.__file__).parent
+    stamps = [stamp("columns")]
+    for target in machine.TARGETS.values():
+        if target != machine.target():
+            monkeypatch.setattr(machine, "target", lambda target=target: target)
+            stamps.append(stamp("columns"))
+            monkeypatch.undo()
+    for owner, name, other in (
+        (compiling, "version", lambda package: "0.0"),
+        (compiling, "_limited", lambda: "another"),
+        (binding, "get_host_cpu_name", lambda: "another"),
+        (binding, "get_host_cpu_features", binding.FeatureMap),
+    ):
+        monkeypatch.setattr(owner, name, other)
+        stamps.append(stamp("columns"))
+        monkeypatch.undo()
+    shutil.copytree(kernels, tmp_path / "kernels", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(compiling, "_HERE", tmp_path / "kernels")
+    assert stamp("columns") == stamps[0]
+    for source in sorted(compiling._sources("columns")):
+        with (tmp_path / "kernels" / f"{source}.py").open("a") as file:
+            file.write("# edited\n")
+        stamps.append(stamp("columns"))
+    assert len(set(stamps)) == len(stamps)
 
 
 def test_a_kernel_must_end_in_zero():

@@ -100,6 +100,7 @@ GEOMETRIES = {
     "9x9": ((1, 10, 16, 19), 8, 9, {"padding": 4}),
     "smaller kernel": ((2, 8, 11, 12), 7, (2, 1), {"padding": 0}),
     "many channels of few pixels": ((1, 40, 7, 7), 70, 3, {}),
+    "a row in two blocks": ((1, 3, 5, 205), 4, 3, {}),
     "many tiles": ((2, 8, 60, 58), 9, 3, {}),
 }
 

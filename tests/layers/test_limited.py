@@ -57,6 +57,34 @@ def test_only_where_nobody_else_sees_the_norm(rng):
     assert dc.check_gradients(model, x)
 
 
+class Louder(dc.ReLU):
+    """Not what its base is."""
+
+    def __call__(self, x):
+        return super().__call__(x) * 2
+
+    def apply(self, x, *, training=True, rng=None):
+        y, pullback = super().apply(x, training=training, rng=rng)
+        return y * 2, dc.Pullback("Louder", y * 2, lambda dy: pullback(dy * 2))
+
+
+def test_a_class_of_its_own_is_asked(rng):
+    model = Sequential(dc.BatchNorm(3), Louder())
+    assert not model._limited
+    assert not Sequential(dc.Conv2d(3, 4, 3), Louder())._rectified
+    x = rng.standard_normal((4, 3, 5))
+    np.testing.assert_array_equal(model.apply(x)[0], one_by_one(model, x, np.zeros(x.shape))[0])
+
+
+def test_beside_training_the_norm_keeps_what_it_has_learnt(rng):
+    model = Sequential(dc.BatchNorm(3), dc.ReLU()).initialize((3, 5), dtype=np.float64)
+    x = rng.standard_normal((4, 3, 5)) * 2 + 1
+    y, pullback = model.apply(x, training=False)
+    np.testing.assert_allclose(y, model(x), rtol=1e-12, atol=1e-12)
+    assert not np.allclose(y, model.apply(x)[0])
+    assert not pullback.updates
+
+
 def test_messages_name_the_node(rng):
     model = Sequential(dc.BatchNorm(3), dc.ReLU()).initialize((3, 4))
     with pytest.raises(ValueError, match=r"node '0' with input \(1, 3, 1\): BatchNorm: x has 1 values"):

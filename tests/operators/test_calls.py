@@ -82,6 +82,19 @@ def test_settings_are_heeded_at_once(operands):
     assert plans[1].problem.workspace_limit == 0
 
 
+def test_the_number_of_threads_is_heeded_at_once(operands):
+    x, w, b = operands
+    before = dc.get_threads()
+    try:
+        for count in (1, 2, 1):
+            dc.set_threads(count)
+            dc.conv(x, w, b)
+            key = calls.key_of("forward", (x, w, b), (1, 0, 1, 1, "zeros", False, "auto", False))
+            assert calls.find(key).problem.threads == count
+    finally:
+        dc.set_threads(before)
+
+
 @pytest.mark.parametrize(
     "change",
     [lambda a: a.astype("f2"), lambda a: a.astype("i4"), lambda a: a.tolist(), lambda a: a.astype(">f4"),
@@ -115,7 +128,7 @@ def test_a_bias_of_another_size_is_refused_after_a_right_one(operands):
 
 
 def test_it_does_not_grow_without_end(operands, monkeypatch):
-    x, w, b = operands
+    _, w, b = operands
     monkeypatch.setattr(calls, "_MOST", 5)
     for n in range(1, 12):
         dc.conv(np.zeros((n, 3, 7, 6), "f4"), w, b)

@@ -96,3 +96,10 @@ def test_files_that_are_not_text_are_skipped(house):
     path = house.ROOT / "picture.png"
     path.write_bytes(b"\x89PNG\xff /home" + b"/me/x")
     assert list(house.check(path, {})) == []
+
+
+def test_what_numba_compiles_needs_no_types(house):
+    for decorator, found in (("kernel", 0), ("part", 0), ("other", 1)):
+        assert (
+            len(problems(house, "src/a.py", f'@{decorator}\ndef f(x):\n    """Do."""\n    return x')) == found
+        )

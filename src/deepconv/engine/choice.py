@@ -64,6 +64,8 @@ def _in_order(*files: ModuleType) -> tuple[Algorithm, ...]:
 
 
 _VERBOSE = verbose.asked()
+_MOST = 2**38
+"""Bytes of operands that no machine we know of can hold."""
 
 TABLE: dict[Pass, tuple[Algorithm, ...]] = {
     "forward": _in_order(pointwise, depthwise, grouped, winograd, direct, matmul, taps),
@@ -137,7 +139,7 @@ def choose(problem: Problem, algorithm: str = "auto") -> Plan:
     refusals: dict[str, str] = {}
     costs: dict[str, float] = {}
     for candidate in table:
-        why = candidate.refuses(problem)
+        why = _refusal(candidate, problem, table)
         if why is None:
             costs[candidate.name] = candidate.cost(problem)
         else:
@@ -154,11 +156,21 @@ def choose(problem: Problem, algorithm: str = "auto") -> Plan:
     return Plan(problem, chosen, told, chosen.workspace(problem), costs[best])
 
 
+def _refusal(candidate: Algorithm, problem: Problem, table: tuple[Algorithm, ...]) -> str | None:
+    """Say why an algorithm can't compute a problem, or None: beyond all memory only the plainest is asked.
+
+    It fails at once for want of memory, where others would first plan for every tile.
+    """
+    if problem.operand_bytes > _MOST and candidate is not table[-1]:
+        return f"its operands alone take {problem.operand_bytes:,} bytes"
+    return candidate.refuses(problem)
+
+
 def _named(problem: Problem, name: str, table: tuple[Algorithm, ...]) -> Plan:
     """Return the plan with the algorithm of that name, or raise."""
     for candidate in table:
         if candidate.name == name:
-            why = candidate.refuses(problem)
+            why = _refusal(candidate, problem, table)
             if why is not None:
                 raise ValueError(
                     f"conv: algorithm={name!r} can't compute this {problem.which} (x has shape "

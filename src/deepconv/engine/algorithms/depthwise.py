@@ -20,6 +20,7 @@ from deepconv.engine.kernels.workspace import scratch
 from deepconv.engine.problem import Problem
 from deepconv.engine.rates import rates, width
 
+FOLDS_RELU = True
 KERNELS = library("depthwise")
 NINE = library("nine_cells")
 _CELLS = 9  # the kernel's own number

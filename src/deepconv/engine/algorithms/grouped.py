@@ -18,6 +18,7 @@ from deepconv.engine.kernels.workspace import scratch
 from deepconv.engine.problem import Problem
 from deepconv.engine.rates import rates, width
 
+FOLDS_RELU = True
 KERNELS = library("grouped")
 _FILTERS, _CELLS = 4, 3  # the kernels' own numbers
 _MOST = 16

@@ -29,6 +29,7 @@ from deepconv.engine.kernels.workspace import scratch
 from deepconv.engine.problem import Problem
 from deepconv.engine.rates import rates, width
 
+FOLDS_RELU = True
 KERNELS = library("winograd")
 # What transforms cost, as multiplications and additions of a register tile that take as long: of a tile's channel to
 # points, of a tile's filter back to pixels, of a kernel to points; and the part of a register tile's rate that the

@@ -9,13 +9,12 @@ multiplied, not skipped, so NaN and infinity arrive where the definition puts th
 import math
 from typing import Any
 
-import numba
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from deepconv.engine.kernels import emit
-from deepconv.engine.kernels.frontend import part
+from deepconv.engine.kernels.frontend import part, routine, stays_apart
 from deepconv.engine.kernels.simd import (
     Vector,
     lanes,
@@ -282,22 +281,6 @@ def opaque(typing: Any, p: Any) -> Any:
     return p(p), generate
 
 
-@intrinsic
-def on_its_own(typing: Any) -> Any:
-    """Keep LLVM from making the function that calls this part of its callers: loops in loops are slow to compile."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.function.attributes.add("noinline")
-        return context.get_dummy_value()
-
-    return types.void(), generate
-
-
-def function(f: Any) -> Any:
-    """Compile a part that calls `on_its_own`."""
-    return numba.njit(nogil=True, error_model="numpy", boundscheck=False)(f)
-
-
 # ---- planes in and out ------------------------------------------------------------------------------------
 
 
@@ -351,7 +334,7 @@ def _bring_pairs(source, source_step, rows, count, to, other, columns):
         source, to, other = shift(source, source_step), shift(to, columns), shift(other, columns)
 
 
-@function
+@routine
 def bring_plane(source, width, top, left, down, across, spans, first, rows, columns, whole, to, zero):
     """Copy a plane into zeros, phase after phase, each `rows` rows of `columns` numbers.
 
@@ -360,7 +343,7 @@ def bring_plane(source, width, top, left, down, across, spans, first, rows, colu
     in the plane. Around the columns zeros stand already; the rows above and below are cleared unless the
     `whole` plane always fits. Up to a vector behind a row is written, zeros if it lies behind the last.
     """
-    on_its_own()
+    stays_apart()
     at = 0
     wide = shift(spans, 2 * down)
     paired = across == 2 and left >= 0 and width % 2 == 0 and width >= 2 * lanes(zero)
@@ -419,10 +402,10 @@ def _put_row(source, source_step, count, step, to):
                 to[j * step + b] = source[b * source_step + j]
 
 
-@function
+@routine
 def put_plane(source, rows, columns, down, across, first, count, y, height, width):
     """Write `count` rows of each phase of a plane, from its row `first·down` on; they lie `rows` rows apart."""
-    on_its_own()
+    stays_apart()
     for i in range(count):
         for a in range(down):
             h = (first + i) * down + a

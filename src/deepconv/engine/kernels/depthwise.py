@@ -16,15 +16,13 @@ from deepconv.engine.kernels.bands import (
     clear,
     dots,
     full_tile,
-    function,
-    on_its_own,
     opaque,
     put_plane,
     put_tile,
     splats,
     zipped_tile,
 )
-from deepconv.engine.kernels.frontend import Number, kernel, part
+from deepconv.engine.kernels.frontend import Number, kernel, part, routine, stays_apart
 from deepconv.engine.kernels.simd import (
     lanes,
     lanes_sum,
@@ -69,10 +67,10 @@ def _row_by_row(tile, x, columns, gap, w, sources, channel, height, width, step)
     return tile
 
 
-@function
+@routine
 def _square_plane(x, columns, w, start, y, y_step, rows, width, room, folded, buffer):
     """Compute `rows` rows of an output plane of nine cells side by side, which stay in registers."""
-    on_its_own()
+    stays_apart()
     vector = lanes(start)
     cells = splats(w, 9)
     for i in range(0, rows, 4):
@@ -85,14 +83,14 @@ def _square_plane(x, columns, w, start, y, y_step, rows, width, room, folded, bu
             put_tile(tile, 4, 1, opaque(shift(y, at)), y_step, 0, 0, rows, y_step, room - at, folded, buffer)
 
 
-@function
+@routine
 def _plane(x, form, columns, w, places, first, last, start, y, y_step, rows, width, room, folded, buffer):
     """Compute `rows` rows of an output plane of any cells.
 
     Two vectors in each of four rows; if rows are no longer than a vector, the second stands four rows below.
     A tile at the end of the rows or columns reaches back over the one before it.
     """
-    on_its_own()
+    stays_apart()
     vector = lanes(start)
     sources, channel, height, across, step = form[0], form[19], form[20], form[21], form[22]
     lower, high = 0, 4
@@ -129,10 +127,10 @@ def _plane(x, form, columns, w, places, first, last, start, y, y_step, rows, wid
             )
 
 
-@function
+@routine
 def _paired_plane(x, columns, w, places, part, zero, y, y_step, rows, width, room, buffer):
     """Compute `rows` rows, each of two phases of `width` numbers by turns: a vector of both in each of four rows."""
-    on_its_own()
+    stays_apart()
     vector = lanes(zero)
     first, middle, last = part[0], part[3], part[6]
     for i in range(0, rows, 4):
@@ -213,10 +211,10 @@ def convolve(x_at, w_at, bias_at, y_at, form_at, scratch_at, begin, end, folded,
         group = group + 1 if group + 1 < groups else 0
 
 
-@function
+@routine
 def _sums(dy, rows, y_columns, x, columns, places, totals, buffer, zero):
     """Add to `totals` the products of a plane of `dy` and what `CELLS` cells see, summed lane by lane."""
-    on_its_own()
+    stays_apart()
     there = offsets(places, CELLS)
     tile = zeros_tile(1, CELLS, zero)
     for i in range(0, (rows - 1) * columns + y_columns, lanes(zero)):

@@ -10,20 +10,18 @@ from deepconv.engine.kernels.bands import (
     bring_plane,
     clear,
     dots,
-    function,
-    on_its_own,
     opaque,
     put_plane,
     put_tile,
 )
-from deepconv.engine.kernels.frontend import Number, kernel
+from deepconv.engine.kernels.frontend import Number, kernel, routine, stays_apart
 from deepconv.engine.kernels.simd import add_rows, lanes, lanes_sum, load, offsets, pointer, shift, zeros_tile
 
 FILTERS = 4
 CELLS = 3
 
 
-@function
+@routine
 def _planes(
     x,
     columns,
@@ -48,7 +46,7 @@ def _planes(
     Two vectors of a row at a time; if rows are no longer than a vector, one of each of two rows. At the end
     of the rows or columns they reach back over those before.
     """
-    on_its_own()
+    stays_apart()
     vector = lanes(x[0])
     lower = 0
     if width <= vector:
@@ -125,10 +123,10 @@ def convolve(x_at, w_at, bias_at, y_at, form_at, scratch_at, bands, begin, end, 
                     put_plane(done, band, y_columns, y_down, y_across, row, count, to, y_height, y_width)
 
 
-@function
+@routine
 def _sums(dy, dy_step, rows, y_columns, x, columns, places, totals, buffer, zero):
     """Add to `totals` the products of planes of `dy` and what `CELLS` cells see, summed lane by lane."""
-    on_its_own()
+    stays_apart()
     there = offsets(places, CELLS)
     tile = zeros_tile(FILTERS, CELLS, zero)
     for i in range(0, (rows - 1) * columns + y_columns, lanes(zero)):
