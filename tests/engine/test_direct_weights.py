@@ -116,6 +116,18 @@ def test_any_number_of_threads_gives_the_same_bits(groups, monkeypatch):
     np.testing.assert_allclose(one, truth(plans[0], dy, x), rtol=0, atol=1e-3)
 
 
+def test_a_range_of_tasks_writes_its_own_filters_alone(monkeypatch):
+    """Two threads that both wrote a block would give the same numbers, and nobody would see it."""
+    problem = problem_of(2, 3, (6, 7), 70, 3, padding=1)
+    dy, x = operands(problem)
+    expected, (_, width) = direct_weights.weight_grad(problem, dy, x), direct_weights._tile(problem)
+    monkeypatch.setattr(threads, "share", lambda work, tasks, count: work(1, 2))
+    monkeypatch.setattr(direct_weights.np, "empty", lambda shape, dtype: np.full(shape, 7, dtype))
+    got = direct_weights.weight_grad(problem, dy, x)
+    np.testing.assert_array_equal(got[width : 2 * width], expected[width : 2 * width])
+    assert (np.delete(got, np.s_[width : 2 * width], 0) == 7).all()
+
+
 def test_the_workspace_limit_is_kept():
     whole = problem_of(2, 8, (12, 12), 200, 3, padding=1)
     dy, x = operands(whole)
