@@ -78,7 +78,7 @@ def test_named_cases(which, name, dtype):
         "pointwise": 4,
         "depthwise": 4,
         "grouped": 28,
-        "winograd": 16,
+        "winograd": 13,
         "depthwise_numpy": 4,
         "matmul": len(CASES),
         "taps": len(CASES),

@@ -243,7 +243,7 @@ def test_the_workspace_limit_is_kept(which, x_shape, filters, kernel, rng):
         ({"window": window("conv", (9, 9), 3, stride=(1, 2))}, "the stride is"),
         ({"window": window("conv", (9,), 3), "image": (9,)}, "there are 1 spatial axes"),
         ({"groups": 2}, "there are 2 groups"),
-        ({"exact": True}, "not exact"),
+        ({"exact": True}, "must be exact"),
         ({"dtype": np.dtype(np.int64)}, "not in int64"),
         ({"batch": 0}, "nothing to compute"),
     ],

@@ -19,9 +19,8 @@ from threading import get_ident
 import numpy as np
 
 from deepconv.arrays import Array
-from deepconv.engine import machine
 from deepconv.engine.algorithms import winograd_weights
-from deepconv.engine.algorithms.winograd_blocks import POINTS, Cut, bytes_of, cut
+from deepconv.engine.algorithms.winograd_blocks import POINTS, Cut, bytes_of, cut, unfit
 from deepconv.engine.kernels import threads
 from deepconv.engine.kernels.compile import library
 from deepconv.engine.kernels.memory import address, plain
@@ -39,31 +38,10 @@ _TO_POINTS, _FROM_POINTS, _FILTER, _REACHED = 700, 550, 1600, 0.85
 
 def refuses(problem: Problem) -> str | None:
     """Say why this can't compute `problem`, or None: it serves stride 1 over two axes, without groups."""
-    if problem.which == "weight_grad":
-        return winograd_weights.refuses(problem)
-    if (why := machine.why_not_compiled()) is not None:
+    if (why := unfit(problem)) is not None:
         return why
-    if problem.dtype not in (np.float32, np.float64):
-        return f"it computes in float32 and float64, not in {problem.dtype}"
-    if problem.exact:
-        return "its sums are not exact"
-    if problem.window.rank != 2:
-        return f"there are {problem.window.rank} spatial axes, not two"
-    if max(problem.window.stride) > 1:
-        return f"the stride is {problem.window.stride}, not 1"
-    if problem.groups > 1:
-        return f"there are {problem.groups} groups"
-    if (
-        not problem.places
-        * problem.batch
-        * math.prod(problem.image)
-        * problem.in_channels
-        * problem.out_channels
-    ):
-        return "there is nothing to compute"
-    if workspace(problem) > problem.workspace_limit:
-        return f"it needs {workspace(problem):,} bytes and the workspace limit is {problem.workspace_limit:,}"
-    return None
+    need, limit = workspace(problem), problem.workspace_limit
+    return f"it needs {need:,} bytes and the workspace limit is {limit:,}" if need > limit else None
 
 
 def workspace(problem: Problem) -> int:

@@ -1,5 +1,6 @@
 """How a Winograd convolution is cut into blocks, and what memory that takes."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -213,3 +214,22 @@ def cut(problem: Problem) -> Cut:
 def bytes_of(way: Cut, problem: Problem) -> int:
     """Return the bytes that a cut takes beside operands and result, on all threads."""
     return way.shared + way.held * problem.threads
+
+
+def unfit(problem: Problem) -> str | None:
+    """Say why Winograd's way can't compute a problem in any pass, or None; memory is not looked at."""
+    window = problem.window
+    reasons = {
+        machine.why_not_compiled() or "": machine.why_not_compiled() is not None,
+        f"it computes in float32 and float64, not in {problem.dtype}": problem.dtype.char not in "fd",
+        "its sums are rounded, and these must be exact": problem.exact,
+        f"there are {window.rank} spatial axes, not two": window.rank != 2,
+        f"the stride is {window.stride}, not 1": max(window.stride) > 1,
+        f"there are {problem.groups} groups of channels": problem.groups > 1,
+        "a kernel of one cell leaves no product to save": window.taps == 1,
+    }
+    for why, holds in reasons.items():
+        if holds:
+            return why
+    numbers = problem.places * math.prod(problem.x_shape) * problem.out_channels
+    return None if numbers else "there is nothing to compute"

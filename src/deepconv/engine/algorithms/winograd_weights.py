@@ -20,6 +20,7 @@ import numpy as np
 
 from deepconv.arrays import Array
 from deepconv.engine import machine
+from deepconv.engine.algorithms.winograd_blocks import unfit
 from deepconv.engine.kernels import threads
 from deepconv.engine.kernels.compile import library
 from deepconv.engine.kernels.memory import address, plain
@@ -274,21 +275,8 @@ def _slab(
 
 def refuses(problem: Problem) -> str | None:
     """Say why this can't compute `problem`, or None."""
-    why = machine.why_not_compiled()
-    if why is not None:
+    if (why := unfit(problem)) is not None:
         return why
-    if problem.dtype.char not in "fd":
-        return f"it computes in float32 and float64, not {problem.dtype}"
-    if problem.exact:
-        return "its sums are rounded, and these must be exact"
-    if problem.window.rank != 2:
-        return f"it takes two spatial axes, not {problem.window.rank}"
-    if max(problem.window.stride) > 1:
-        return f"the stride is {problem.window.stride}, not one"
-    if problem.groups > 1:
-        return f"there are {problem.groups} groups of channels"
-    if not problem.places * math.prod(problem.x_shape) * problem.out_channels:
-        return "there is nothing to compute"
     need, limit = workspace(problem), problem.workspace_limit
     return f"it needs {need:,} bytes and the workspace limit is {limit:,}" if need > limit else None
 
