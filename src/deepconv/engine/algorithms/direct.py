@@ -144,6 +144,11 @@ def _run(ready: _Ready, source: Array, weight: Array, bias: Array | None, result
         ready.described,
     )
 
+    if ready.threads == 1:  # a small image's call is mostly Python: nothing is shared for it
+        if ready.units:
+            ready.convolve(*places, scratch(ready.scratch), 0, ready.units)
+        return
+
     def work(start: int, stop: int) -> None:
         ready.convolve(*places, scratch(ready.scratch), start, stop)
 
