@@ -202,7 +202,10 @@ def _plan(problem: Problem, cut: Cut, starts: list[list[tuple[int, int]]], at_on
 
     wide = max(cut.widths) * cut.lanes
     block = machine.caches().l2 // 2 // ((POINTS + window.taps) * wide * item) // cut.deep * cut.deep
-    block = min(max(block, cut.deep), cut.deeps * cut.deep)
+    multiply_adds = POINTS * all_rows * tiles * cut.depth * cut.vectors * cut.lanes
+    used = threads.worth(problem.threads, multiply_adds)
+    # Every thread has channels of its own: three panels of filters alone would be shared two to one.
+    block = min(max(block, cut.deep), -(-cut.deeps // used) * cut.deep)
     tasks = _tasks(problem, cut, room, block)
     sums = math.prod(cut.pieces) * POINTS * block * wide
     kept = sums * len(tasks) if at_once < all_rows else 0
@@ -214,7 +217,6 @@ def _plan(problem: Problem, cut: Cut, starts: list[list[tuple[int, int]]], at_on
     dy_slab, dy_facts = _slab(problem.out, (0, 0), cut, starts, apart, (1, 1), 4)
     step = problem.in_channels * window.taps
     own = max(x_slab, dy_slab, (0 if kept else sums) + block * window.taps * wide) * item
-    multiply_adds = POINTS * all_rows * tiles * cut.depth * cut.vectors * cut.lanes
     return Plan(
         groups=(-(-problem.in_channels // cut.lanes), -(-problem.out_channels // cut.lanes)),
         row_tiles=tiles,
@@ -239,7 +241,7 @@ def _plan(problem: Problem, cut: Cut, starts: list[list[tuple[int, int]]], at_on
         bytes_kept=-(-kept * item // 64) * 64,
         bytes_sums=0 if kept else sums * item,
         own=own,
-        threads=threads.worth(problem.threads, multiply_adds),
+        threads=used,
         tables=(rows, columns, x_places, dy_places, tasks),
     )
 
