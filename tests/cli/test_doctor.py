@@ -7,7 +7,6 @@ import numpy as np
 import deepconv
 from tests.cli.conftest import deepconv as run
 
-
 COMPILER = ("numba", "llvmlite")
 """What may be missing: the tests run without it too."""
 
