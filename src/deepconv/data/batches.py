@@ -37,8 +37,11 @@ class BatchSource(Protocol):
     def __len__(self) -> int:
         """Return the number of batches in an epoch; every epoch has the same."""
 
-    def epoch(self, seed: int, epoch: int) -> Iterable[tuple[Array, Array]]:
+    def epoch(self, seed: int, epoch: int) -> Iterable[tuple[Array, Array] | tuple[Array, Array, Array]]:
         """Give the epoch's batches `(x, y)`, in an order that depends on `seed` and `epoch` alone.
+
+        A batch may be `(x, y, weight)`: how much each sample counts, `(B,)`, not negative and 1 on average
+        over the epoch.
 
         Args:
             seed: the run's seed.
@@ -60,11 +63,13 @@ class Batches:
         shuffle: False keeps the arrays' order.
         dtype: what each batch of x is converted to; the trainer passes the model's.
         prepare: applied to each batch of x before that, such as a model's preprocessing.
+        weight: how much each sample counts, `(N,)`; their scale is taken out, so that they are 1 on average.
 
     Raises:
-        TypeError: x or y is not an array of numbers.
+        TypeError: x, y or the weights are not an array of numbers.
         TypeError: `batch_size` is not a whole number.
-        ValueError: x and y differ in length, or `batch_size` is below 1.
+        ValueError: x, y and the weights differ in length, a weight is negative or not finite, or all are 0,
+            or `batch_size` is below 1.
 
     Example:
         >>> batches = Batches(np.arange(5), np.arange(5), batch_size=2)
@@ -83,6 +88,7 @@ class Batches:
         shuffle: bool = True,
         dtype: DTypeLike = np.float32,
         prepare: Callable[[Array], Array] | None = None,
+        weight: Any = None,
     ) -> None:
         self.x, self.y = as_array("Batches", "x", x), as_array("Batches", "y", y)
         if self.x.ndim == 0 or self.y.ndim == 0 or len(self.x) != len(self.y):
@@ -97,6 +103,7 @@ class Batches:
         self.shuffle = shuffle
         self.dtype = np.dtype(dtype)
         self.prepare = prepare
+        self.weight = None if weight is None else _weights(weight, len(self.x))
 
     @property
     def samples(self) -> int:
@@ -107,15 +114,17 @@ class Batches:
         """Return the number of batches."""
         return math.ceil(len(self.x) / self.batch_size)
 
-    def epoch(self, seed: int = 0, epoch: int = 0) -> Iterator[tuple[Array, Array]]:
-        """Give one epoch's batches `(x, y)`.
+    def epoch(
+        self, seed: int = 0, epoch: int = 0
+    ) -> Iterator[tuple[Array, Array] | tuple[Array, Array, Array]]:
+        """Give one epoch's batches `(x, y)`, or `(x, y, weight)` where samples have weights.
 
         Args:
             seed: the run's seed.
             epoch: the epoch's number.
 
         Yields:
-            `x (B, …)` in `dtype`, a copy that may be changed, and `y (B, …)`.
+            `x (B, …)` in `dtype`, a copy that may be changed, and `y (B, …)`; the weights `(B,)`.
         """
         rows = np.arange(self.samples)
         if self.shuffle:
@@ -125,4 +134,18 @@ class Batches:
             x = self.x[part]
             if self.prepare is not None:
                 x = self.prepare(x)
-            yield x.astype(self.dtype, copy=False), self.y[part]
+            x = x.astype(self.dtype, copy=False)
+            yield (x, self.y[part]) if self.weight is None else (x, self.y[part], self.weight[part])
+
+
+def _weights(weight: Any, samples: int) -> Array:
+    """Return what each sample counts, 1 on average."""
+    weight = as_array("Batches", "weight", weight)
+    if weight.shape != (samples,):
+        raise ValueError(f"Batches: weight has shape {weight.shape}; give one per sample, ({samples},)")
+    weight = weight.astype(np.float64)
+    total = float(weight.sum())
+    if samples and not (np.all(weight >= 0) and 0 < total < math.inf):
+        raise ValueError(f"Batches: weight adds up to {total:g}; give finite weights ≥ 0, one above 0")
+    scaled: Array = weight * (samples / max(total, 1e-300))
+    return scaled

@@ -169,11 +169,12 @@ def describe_data(source: BatchSource | None) -> dict[str, Any]:
     if not isinstance(source, Batches):
         return {"data": describe(source), "batches": len(source)}
     rows = np.unique(np.linspace(0, source.samples - 1, 64).astype(np.intp))
-    sums = [zlib.crc32(np.ascontiguousarray(array[rows]).tobytes()) for array in (source.x, source.y)]
+    arrays = [source.x, source.y] if source.weight is None else [source.x, source.y, source.weight]
+    sums = [zlib.crc32(np.ascontiguousarray(array[rows]).tobytes()) for array in arrays]
     return {
         "x": f"{source.x.shape} {source.x.dtype}",
         "y": f"{source.y.shape} {source.y.dtype}",
-        "checksum": f"{sums[0]:08x}{sums[1]:08x}",
+        "checksum": "".join(f"{found:08x}" for found in sums),
         "prepare": describe(source.prepare),
         "batch_size": source.batch_size,
         "shuffle": source.shuffle,

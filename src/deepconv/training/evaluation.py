@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from deepconv.arrays import Array
 from deepconv.data.batches import Batches, BatchSource
 from deepconv.layers.base import Layer
 from deepconv.training.losses import Loss
 
-__all__ = ["Data", "Meter", "evaluate", "open_data"]
+__all__ = ["Data", "Meter", "apply_weighted", "evaluate", "open_data", "unpack"]
 
-Data = tuple[Any, Any] | BatchSource
-"""Samples and targets `(x, y)`, or an object that gives batches."""
+Data = tuple[Any, Any] | tuple[Any, Any, Any] | BatchSource
+"""Samples and targets `(x, y)`, with weights `(x, y, weight)`, or an object that gives batches."""
 
 
 def evaluate(model: Layer, loss: Loss, data: Data, *, batch_size: int = 256) -> tuple[float, float | None]:
@@ -22,11 +23,12 @@ def evaluate(model: Layer, loss: Loss, data: Data, *, batch_size: int = 256) -> 
     Args:
         model: what to measure.
         loss: what to measure by.
-        data: `(x, y)` or a `BatchSource`.
+        data: `(x, y)`, `(x, y, weight)` or a `BatchSource`.
         batch_size: samples at a time, for arrays.
 
     Returns:
-        The average loss of a sample, and the accuracy where the loss has one.
+        The average loss of a sample, by its weight if it has one, and the accuracy where the loss has one:
+        the share that is right, each sample counted once.
 
     Raises:
         ValueError: the set is empty or doesn't fit.
@@ -43,11 +45,54 @@ def evaluate(model: Layer, loss: Loss, data: Data, *, batch_size: int = 256) -> 
     if isinstance(source, Batches) and source is not data:
         source.dtype = model.dtype
     meter = Meter()
-    for x, y in source.epoch(0, 0):
+    for batch in source.epoch(0, 0):
+        x, y, weight = unpack(batch)
         with np.errstate(all="ignore"):  # what overflows shows in the loss
             prediction = model(np.asarray(x).astype(model.dtype, copy=False))
-            meter.add(loss(prediction, y), loss.accuracy(prediction, y), len(x))
+            value = loss(prediction, y) if weight is None else apply_weighted(loss, prediction, y, weight)[0]
+            meter.add(value, loss.accuracy(prediction, y), len(x))
     return meter.loss, meter.accuracy
+
+
+def unpack(batch: Any) -> tuple[Array, Array, Array | None]:
+    """Return a batch's samples, targets and weights, None where it has none.
+
+    Example:
+        >>> unpack((np.zeros((2, 3)), np.array([0, 1])))[2] is None
+        True
+    """
+    x, y, *rest = batch
+    return x, y, rest[0] if rest else None
+
+
+def apply_weighted(loss: Loss, prediction: Array, target: Array, weight: Any) -> tuple[float, Array]:
+    """Return `Σ wᵢ·lᵢ / B` and its gradient, for the B samples of one batch.
+
+    Divided by the number of samples, not by the sum of the batch's weights: the average over the batches is
+    then that over all samples, whatever weights a batch happened to draw, and it may draw zeros only.
+
+    Args:
+        loss: the loss l.
+        prediction: what the model returned, `(B, …)`.
+        target: what was wanted.
+        weight: `(B,)`, not negative; None counts each once.
+
+    Raises:
+        ValueError: a weight is negative or not finite.
+
+    Example:
+        >>> from deepconv.training import MeanSquared
+        >>> apply_weighted(MeanSquared(), np.array([[1.0], [2.0]]), np.zeros((2, 1)), [2.0, 0.0])[0]
+        1.0
+    """
+    if weight is None:
+        return loss.apply(prediction, target)
+    weight = np.asarray(weight, np.float64)
+    if weight.shape == prediction.shape[:1] and not weight.any():
+        return 0.0, np.zeros_like(prediction)
+    value, slope = loss.apply(prediction, target, weight=weight)
+    share = float(weight.mean())
+    return value * share, slope * np.asarray(share, slope.dtype)
 
 
 def open_data(op: str, data: Data, batch_size: int | None, *, shuffle: bool = False) -> BatchSource:
@@ -55,13 +100,13 @@ def open_data(op: str, data: Data, batch_size: int | None, *, shuffle: bool = Fa
 
     Args:
         op: who asks and for what, for the message.
-        data: `(x, y)` or a `BatchSource`, which is returned as it is.
-        batch_size: for `(x, y)`; None is 32.
-        shuffle: for `(x, y)`.
+        data: `(x, y)`, `(x, y, weight)`, or a `BatchSource`, which is returned as it is.
+        batch_size: for arrays; None is 32.
+        shuffle: for arrays.
 
     Raises:
         TypeError: it is neither.
-        ValueError: it is empty, x and y don't belong together, or `batch_size` has no use.
+        ValueError: it is empty, its arrays don't belong together, or `batch_size` has no use.
 
     Example:
         >>> len(open_data("train", (np.zeros((50, 3)), np.zeros(50)), 20))
@@ -73,9 +118,11 @@ def open_data(op: str, data: Data, batch_size: int | None, *, shuffle: bool = Fa
                 f"{op}: gives its own batches, so batch_size={batch_size} has no use; leave it out"
             )
         source = data
-    elif isinstance(data, tuple | list) and len(data) == 2:
+    elif isinstance(data, tuple | list) and len(data) in {2, 3}:
+        x, y, weight = unpack(data)
         try:
-            source = Batches(*data, batch_size=32 if batch_size is None else batch_size, shuffle=shuffle)
+            size = 32 if batch_size is None else batch_size
+            source = Batches(x, y, weight=weight, batch_size=size, shuffle=shuffle)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{op}: {error}") from None
     else:

@@ -29,7 +29,7 @@ from deepconv.training.checkpoints import (
     read_checkpoint,
     write_checkpoint,
 )
-from deepconv.training.evaluation import Data, Meter, evaluate, open_data
+from deepconv.training.evaluation import Data, Meter, apply_weighted, evaluate, open_data, unpack
 from deepconv.training.history import EpochRecord, History
 from deepconv.training.losses import Loss
 from deepconv.training.optimizers import Optimizer
@@ -141,8 +141,9 @@ class Trainer:
         checkpoint.
 
         Args:
-            train: `(x, y)`, both `(N, …)`; x may be uint8 and is converted batch by batch. Or a
-                `BatchSource`, which gives batches itself.
+            train: `(x, y)`, both `(N, …)`; x may be uint8 and is converted batch by batch. Or
+                `(x, y, weight)` with how much each sample counts, `(N,)`; or a `BatchSource`, which gives
+                batches itself.
             validation: the same; never trained on, seen in inference mode, and changes nothing.
             epochs: how often to go through the training set, all in all (a resumed run included).
             batch_size: samples per step, 32 if None; for arrays only.
@@ -336,7 +337,8 @@ class _Run:
         """Make an epoch's steps one by one."""
         trainer, batches, meter = self.trainer, len(self.train), Meter()
         augmenting, dropping = (np.random.default_rng([trainer.seed, epoch, use]) for use in (1, 2))
-        for batch, (given, y) in enumerate(self.train.epoch(trainer.seed, epoch), 1):
+        for batch, parts in enumerate(self.train.epoch(trainer.seed, epoch), 1):
+            given, y, weight = unpack(parts)
             if batch > batches:
                 raise ValueError(
                     f"Trainer.fit: train gave more batches in epoch {epoch} than its len(), {batches}"
@@ -347,17 +349,22 @@ class _Run:
             if self.augment is not None:
                 x = self.augment(x, augmenting)
             with np.errstate(all="ignore"):  # what overflows shows in the loss or the gradient's norm
-                meter.add(*self._step(x, y, rate, dropping, epoch, batch), len(x))
+                meter.add(*self._step((x, y, weight), rate, dropping, epoch, batch), len(x))
             seconds = time.perf_counter() - start
             yield Progress(epoch, self.epochs, batch, batches, meter.loss, meter.accuracy, rate, seconds)
 
     def _step(
-        self, x: Array, y: Array, rate: float, rng: np.random.Generator, epoch: int, batch: int
+        self,
+        data: tuple[Array, Array, Array | None],
+        rate: float,
+        rng: np.random.Generator,
+        epoch: int,
+        batch: int,
     ) -> tuple[float, float | None]:
         """Change the model by one batch; return its loss and accuracy."""
-        trainer = self.trainer
+        trainer, (x, y, weight) = self.trainer, data
         prediction, pullback = self.model.apply(x, training=True, rng=rng)
-        loss, slope = trainer.loss.apply(prediction, y)
+        loss, slope = apply_weighted(trainer.loss, prediction, y, weight)
         if not math.isfinite(loss):
             cause = "" if np.isfinite(x).all() else ", as x of this batch holds NaN or infinity,"
             raise self._diverged(f"loss={loss}{cause}", epoch, batch, rate)
