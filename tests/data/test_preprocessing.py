@@ -102,7 +102,7 @@ def test_the_smallest_pictures_give_a_result_or_a_clear_error(shape, rng):
     [
         ("crop", "expected a list of steps, got str"),
         ({"step": "crop"}, "expected a list of steps, got dict"),
-        (["crop"], "step 1 is None, which is unknown; known are: block_means, crop"),
+        (["crop"], "step 1 is None, which is unknown; known are: block_means, cover, crop"),
         ([{"step": "crop"}, {"step": "eval"}], "step 2 is 'eval', which is unknown"),
         ([{"step": ["crop"]}], r"step 1 is \['crop'\], which is unknown"),
         ([{"step": "fit", "height": 9}], r"step 1 \(fit\): settings \['height'\] don't match; it takes"),

@@ -2,7 +2,8 @@
 
 A preprocessing is a list of steps, each `{"step": name, …settings}`: JSON, so that a model file holds no
 code. `STEPS` is the table of what the names mean; each step takes an array and returns an array.
-`DIGITS` turns any picture of one digit into what the UCI digits are: 8 × 8 counts of ink.
+`DIGITS` turns any picture of one digit into what the UCI digits are: 8 × 8 counts of ink;
+`photograph_steps` writes the steps that turn any photograph into numbers of one size.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from deepconv.arrays import Array
+from deepconv.data.photographs import cover, grey, standardise
 
-__all__ = ["DIGITS", "STEPS", "check_steps", "preprocess"]
+__all__ = ["DIGITS", "STEPS", "check_steps", "photograph_steps", "preprocess", "run_steps"]
 
 Step = Callable[..., Array]
 
-STEPS: dict[str, Step] = {}
-"""The steps by name; a new one is a function in this file with `@_step` above it."""
+STEPS: dict[str, Step] = {"cover": cover, "grey": grey, "standardise": standardise}
+"""The steps by name; a new one is a function in this file with `@_step` above it, or one in `photographs`."""
 
 DIGITS: list[dict[str, Any]] = [
     {"step": "ink", "least_contrast": 0.08},
@@ -37,6 +39,10 @@ DIGITS: list[dict[str, Any]] = [
 # What a model file, which may be a stranger's, can make this do.
 _LARGEST = 4096
 _MOST_STEPS = 100
+
+# Settings that are lists: how many numbers they hold, at least and at most. All others are one number.
+_LISTS = {"size": (2, 2), "mean": (1, 4), "std": (1, 4)}
+_LEAST_STD = 1e-4
 
 
 def preprocess(picture: Array, steps: Sequence[Mapping[str, Any]]) -> Array:
@@ -59,11 +65,75 @@ def preprocess(picture: Array, steps: Sequence[Mapping[str, Any]]) -> Array:
         (1, 8, 8)
     """
     check_steps(steps)
+    return run_steps(picture, steps)
+
+
+def run_steps(picture: Array, steps: Sequence[Mapping[str, Any]]) -> Array:
+    """Run a picture through steps that `check_steps` has accepted; see `preprocess`.
+
+    Args:
+        picture: `(height, width, channels)`, values from 0 to 1.
+        steps: the steps, in order.
+
+    Returns:
+        What the last one gives, `(C, H, W)` float32.
+
+    Example:
+        >>> run_steps(np.ones((9, 6, 3), np.float32), photograph_steps((4, 4), 1)).shape
+        (1, 4, 4)
+    """
     for step in steps:
         settings = {name: value for name, value in step.items() if name != "step"}
         picture = STEPS[step["step"]](picture, **settings)
     array = np.asarray(picture, dtype=np.float32)
     return array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)
+
+
+def photograph_steps(
+    size: tuple[int, int],
+    channels: int = 3,
+    *,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> list[dict[str, Any]]:
+    """Write the steps that prepare a photograph, as plain JSON.
+
+    The picture is shrunk or enlarged, in proportion, until it just covers the size, and its centre is cut
+    out: things keep their shape, the whole size is filled, and what is lost is the border, where what a
+    photograph is of seldom stands.
+
+    Args:
+        size: height and width of the result.
+        channels: 3 for colour, 1 for grey.
+        mean: of each channel over the training part, values from 0 to 1; None leaves values as they are.
+        std: the standard deviation of each channel; with `mean`.
+
+    Returns:
+        the steps, which `check_steps` accepts.
+
+    Raises:
+        ValueError: a size, the channels or the statistics can't be.
+
+    Example:
+        >>> [step["step"] for step in photograph_steps((32, 32), 1, mean=[0.4], std=[0.2])]
+        ['cover', 'grey', 'standardise']
+    """
+    if channels not in (1, 3):
+        raise ValueError(f"photograph_steps: channels={channels!r} is neither 1 (grey) nor 3 (colour)")
+    if (mean is None) != (std is None):
+        raise ValueError("photograph_steps: mean and std come together; give both or neither")
+    steps: list[dict[str, Any]] = [{"step": "cover", "size": [int(length) for length in size]}]
+    if channels == 1:
+        steps.append({"step": "grey"})
+    if mean is not None and std is not None:
+        if len(mean) != channels or len(std) != channels:
+            raise ValueError(
+                f"photograph_steps: mean={list(mean)} and std={list(std)} must have one number per channel, "
+                f"{channels}"
+            )
+        steps.append({"step": "standardise", "mean": [*map(float, mean)], "std": [*map(float, std)]})
+    check_steps(steps)
+    return steps
 
 
 def check_steps(steps: Any) -> None:
@@ -79,7 +149,7 @@ def check_steps(steps: Any) -> None:
         >>> check_steps(DIGITS)
         >>> check_steps([{"step": "wash"}])
         Traceback (most recent call last):
-        ValueError: preprocessing: step 1 is 'wash', which is unknown; known are: block_means, crop, ...
+        ValueError: preprocessing: step 1 is 'wash', which is unknown; known are: block_means, cover, crop, ...
     """
     if not isinstance(steps, Sequence) or isinstance(steps, str):
         raise ValueError(f"preprocessing: expected a list of steps, got {type(steps).__name__}")
@@ -104,15 +174,18 @@ def _check_settings(where: str, function: Step, step: Mapping[str, Any]) -> None
     if given - set(names) or required - given:
         raise ValueError(f"{where}: settings {sorted(map(str, given))} don't match; it takes {names}")
     for name in given:
-        pair = name == "size"
-        shown = f"{name}={step[name]!r}"
-        if isinstance(step[name], list) != pair or (pair and len(step[name]) != 2):
-            raise ValueError(f"{where}: {shown} must be {'2 whole numbers' if pair else 'one number'}")
-        values = step[name] if pair else [step[name]]
+        shown = f"{name}={step[name]!r:.100}"
+        least, most = _LISTS.get(name, (0, 0))
+        if isinstance(step[name], list) != bool(most) or (most and not least <= len(step[name]) <= most):
+            wanted = f"{least} whole" if least == most else f"{least} to {most}"
+            raise ValueError(f"{where}: {shown} must be {f'{wanted} numbers' if most else 'one number'}")
+        values = step[name] if most else [step[name]]
         if not all(type(v) in (int, float) and 0 <= v <= _LARGEST for v in values):
             raise ValueError(f"{where}: {shown} is not a number from 0 to {_LARGEST}")
         if name in {"height", "width", "size", "most"} and not all(type(v) is int and v >= 1 for v in values):
             raise ValueError(f"{where}: {shown} must be whole and at least 1")
+        if name == "std" and min(values) < _LEAST_STD:
+            raise ValueError(f"{where}: {shown} must be at least {_LEAST_STD}")
 
 
 def _step(function: Step) -> Step:
