@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from deepconv.layers import BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
+from deepconv.layers import Dropout, Flatten, Linear, MaxPool2d, Sequential
+from deepconv.models.blocks import convolution
 
 __all__ = ["digits_network"]
 
@@ -25,16 +26,12 @@ def digits_network(classes: int = 10) -> Sequential:
         'total...'
     """
     return Sequential(
-        *_step(1, 16),
-        *_step(16, 32),
+        *convolution(1, 16),
+        *convolution(16, 32),
         MaxPool2d(2),
-        *_step(32, 64),
+        *convolution(32, 64),
         MaxPool2d(2),
         Flatten(),
         Dropout(0.3),
         Linear(256, classes),
     )
-
-
-def _step(channels: int, filters: int) -> tuple[Conv2d, BatchNorm, ReLU]:
-    return Conv2d(channels, filters, 3, padding=1, bias=False), BatchNorm(filters), ReLU()
