@@ -30,17 +30,17 @@ class Axis:
     result_step: int
     cells: tuple[tuple[tuple[int, int, int], ...], ...]
 
-    @property
+    @cached_property
     def reach(self) -> int:
         """The largest shift."""
         return max(shift for phase in self.cells for _, _, shift in phase)
 
-    @property
+    @cached_property
     def results(self) -> list[int]:
         """The sizes of the result's phases."""
         return [max(0, -(-(self.result - a) // self.result_step)) for a in range(self.result_step)]
 
-    @property
+    @cached_property
     def most(self) -> int:
         """The largest phase of the result."""
         return self.results[0]
@@ -102,37 +102,37 @@ class Form:
     itemsize: int
     summed: bool
 
-    @property
+    @cached_property
     def rows(self) -> int:
         """Rows of a phase in scratch memory."""
         return self.band + self.down.reach
 
-    @property
+    @cached_property
     def lanes(self) -> int:
         """Numbers of a vector."""
         return machine.target().vector_bytes // self.itemsize
 
-    @property
+    @cached_property
     def columns(self) -> int:
         """Numbers of a row in scratch memory."""
         return _up(self.across.most + self.across.reach, 1 if self.summed else self.lanes)
 
-    @property
+    @cached_property
     def phases(self) -> int:
         """How many phases the result has."""
         return self.down.result_step * self.across.result_step
 
-    @property
+    @cached_property
     def bands(self) -> int:
         """How many bands a plane has."""
         return -(-self.down.most // self.band)
 
-    @property
+    @cached_property
     def y_columns(self) -> int:
         """Numbers of a row of a phase of the result in scratch memory."""
         return _up(self.across.most, self.lanes)
 
-    @property
+    @cached_property
     def channel(self) -> int:
         """Numbers of a plane in scratch memory, its phases together."""
         return self.down.step * self.across.step * self.rows * self.columns

@@ -469,15 +469,24 @@ def _add_panels(
     target = n * written + d * steps[0] + h * steps[1] + w * steps[2]
     copies, copy_bounds = _runs(source, across, 1, across // vectors)
     runs, run_bounds = _runs(target, across, space[2].step, across)
-    panels = -(-len(source) // across)
-    starts = []
-    for q in range(panels):
-        ours, theirs = copies[copy_bounds[q] : copy_bounds[q + 1]], runs[run_bounds[q] : run_bounds[q + 1]]
-        whole = len(theirs) == 1 and theirs[0, 2] == across and space[2].step == 1
-        apart = ours[:, 1].tolist() == list(range(0, across, across // vectors))
-        head = np.array([ours.size, theirs.size, whole, apart])
-        starts.append(lists.add(np.concatenate([head, ours.ravel(), theirs.ravel()])))
-    return panels, lists.add(np.array(starts, np.int64))
+    copied, ran = np.diff(copy_bounds), np.diff(run_bounds)
+    whole = (ran == 1) & (runs[run_bounds[:-1], 2] == across) & (space[2].step == 1)
+    each = across // vectors
+    spaced = copies[:, 1] == (np.arange(len(copies)) - np.repeat(copy_bounds[:-1], copied)) * each
+    apart = (copied == vectors) & np.logical_and.reduceat(spaced, copy_bounds[:-1])
+    starts = np.cumsum([0, *(4 + 3 * (copied + ran))])
+    numbers = np.empty(starts[-1], np.int64)
+    for i, head in enumerate((3 * copied, 3 * ran, whole, apart)):
+        numbers[starts[:-1] + i] = head
+    _put(numbers, starts[:-1] + 4, copies, copy_bounds)
+    _put(numbers, starts[:-1] + 4 + 3 * copied, runs, run_bounds)
+    return len(copied), lists.add(lists.add(numbers) + starts[:-1])
+
+
+def _put(numbers: Array, at: Array, runs: Array, bounds: Array) -> None:
+    """Put the runs of each panel where they belong: those from `bounds[q]` on at `at[q]`."""
+    first = 3 * np.arange(len(runs)) + np.repeat(at - 3 * bounds[:-1], np.diff(bounds))
+    numbers[first[:, None] + np.arange(3)] = runs
 
 
 def _runs(at: Array, across: int, step: int, longest: int) -> tuple[Array, Array]:

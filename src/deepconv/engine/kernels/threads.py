@@ -9,12 +9,15 @@ nothing spins, nothing dies in a child, and no second OpenMP team meets that of 
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 _SMALLEST = 2_000_000
 """Multiply-adds a thread must get before it is woken: some 40 µs of them."""
 
-_pool: ThreadPoolExecutor | None = None
+_pool: "ThreadPoolExecutor | None" = None
 _size = 0
 
 
@@ -56,10 +59,12 @@ def share(work: Callable[[int, int], object], tasks: int, threads: int) -> None:
             raise failure
 
 
-def _workers(count: int) -> ThreadPoolExecutor:
+def _workers(count: int) -> "ThreadPoolExecutor":
     """Return the pool, with at least `count` threads."""
     global _pool, _size
     if _pool is None or _size < count:
+        from concurrent.futures import ThreadPoolExecutor  # 10 ms, which one thread doesn't need
+
         _pool, _size = ThreadPoolExecutor(count, thread_name_prefix="deepconv"), count
     return _pool
 
