@@ -114,8 +114,8 @@ def tiles(a, b, table, out, depth, step, row_step, zero: Number):
 def compiled(function, dtype):
     """Return a kernel of this file as `compile.Kernel` would load it."""
     held = compiling.Kernel("simd", function.__name__)
-    code = frontend.compiled(function, dtype, compiling._limited()).split(b"\0", 2)
-    held._code = lambda dtype: (code[0].decode(), code[1].decode(), code[2])
+    code = frontend.compiled(function, dtype, compiling._limited()).split(b"\0", 1)
+    held._code = lambda dtype: (code[0].decode(), code[1])
     return held[dtype]
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import deepconv
@@ -217,7 +218,7 @@ def test_the_stamp_tells_sources_versions_processors_and_targets_apart(tmp_path,
             stamps.append(stamp("columns"))
             monkeypatch.undo()
     for owner, name, other in (
-        (compiling, "version", lambda package: "0.0"),
+        (compiling, "_release", lambda package: b"0.0"),
         (compiling, "_limited", lambda: "another"),
         (binding, "get_host_cpu_name", lambda: "another"),
         (binding, "get_host_cpu_features", binding.FeatureMap),
@@ -243,3 +244,35 @@ def test_a_kernel_must_end_in_zero():
         @kernel
         def bare(x):
             return x
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_arrays_stand_for_their_addresses(dtype):
+    """A kernel reads the place of an array's numbers itself, and it is the one NumPy tells."""
+    relu = compiling.library("activation").relu[np.dtype(dtype)]
+    x = np.random.default_rng(0).standard_normal((3, 7)).astype(dtype)
+    for part in (x, x[1:], x[::-1][:1], x[2, 3:]):
+        by_array, by_number = np.full((2, *part.shape), np.nan, x.dtype)
+        relu(part, by_array, part.size, 0.0)
+        relu(part.__array_interface__["data"][0], by_number.ctypes.data, part.size, np.float64(0))
+        assert np.array_equal(by_array, np.maximum(part, 0))
+        assert np.array_equal(by_number, by_array)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        (),
+        (0, 0, 0),
+        (0, 0, 0, 0.0, 0.0),
+        (0, 0, 0.5, 0.0),
+        (0, 0, None, 0.0),
+        (0, "0", 0, 0.0),
+        (0, 0, 0, "x"),
+    ],
+)
+def test_what_a_kernel_cannot_take_is_refused_before_it_runs(wrong):
+    with pytest.raises(TypeError):
+        compiling.library("activation").relu[np.dtype("f4")](*wrong)
+    with pytest.raises(OverflowError):
+        compiling.library("activation").relu[np.dtype("f4")](0, 0, 1 << 70, 0.0)

@@ -3,8 +3,9 @@
     panels = library("panels")              # kernels/panels.py, which is not imported yet
     panels.multiply[dtype](x, w, y, 7)      # its function `multiply` for float32 or float64
 
-A kernel takes whole numbers (addresses among them) and numbers of the type it computes in, runs without
-the GIL and on one thread. Its machine code stands in a file that is loaded through llvmlite alone: Numba,
+A kernel takes whole numbers, addresses or arrays in their place (NumPy's own, kept alive by whoever calls,
+and in the layout and type it expects: nothing is checked), and numbers of the type it computes in. It runs
+without the GIL and on one thread. Its machine code stands in a file that is loaded through llvmlite alone: Numba,
 half a second of CPU time, is imported only to compile (`frontend.py`, which owns the compile flags).
 
 The folder is `DEEPCONV_CACHE_DIR`, else `__pycache__` beside this file, else the user's cache folder: the
@@ -20,7 +21,6 @@ loading from it costs 0.3 to 0.7 s, as Numba first fills its tables.
 import ctypes
 import hashlib
 import re
-import struct
 import sys
 import threading
 from collections.abc import Callable
@@ -45,6 +45,26 @@ _LIMITED = {"avx2": "haswell", "plain": "x86-64"}
 _lock = threading.RLock()
 
 
+class _Definition(ctypes.Structure):
+    """Python's `PyMethodDef`: how a function of machine code is called."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p), ("code", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p),
+    )  # fmt: skip
+
+
+_FASTCALL = 0x80
+"""Python's `METH_FASTCALL`: arguments come as an array of objects."""
+
+_definitions: list[_Definition] = []
+"""Kept for as long as their functions are, which is always."""
+
+_function = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)(
+    ("PyCFunction_NewEx", ctypes.pythonapi)
+)
+"""Makes a function of a definition and of what the machine code gets first, which here is the type of arrays."""
+
+
 class Kernel:
     """One function in machine code, for each type of number: `kernel[dtype](*args)`."""
 
@@ -62,18 +82,15 @@ class Kernel:
         return found
 
     def _load(self, dtype: np.dtype[Any]) -> Callable[..., None]:
-        """Return a Python function that calls the machine code."""
-        symbol, kinds, code = self._code(dtype)
-        call = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(_address(symbol, code))
-        pack = struct.Struct("".join("q" if kind == "i" else "d" for kind in kinds)).pack
+        """Return the machine code as a function of Python's."""
+        symbol, code = self._code(dtype)
+        definition = _Definition(symbol.encode(), _address(symbol, code), _FASTCALL, None)
+        _definitions.append(definition)
+        function: Callable[..., None] = _function(ctypes.byref(definition), np.ndarray, None)
+        return function
 
-        def run(*args: Any) -> None:
-            call(pack(*args, 0.0))
-
-        return run
-
-    def _code(self, dtype: np.dtype[Any]) -> tuple[str, str, bytes]:
-        """Return the compiled function's symbol, a letter for each argument, and its object code."""
+    def _code(self, dtype: np.dtype[Any]) -> tuple[str, bytes]:
+        """Return the compiled function's symbol and its object code."""
         key = repr((self.name, dtype.str)).encode()
         digest = hashlib.sha256(_stamp(self.module) + key).hexdigest()[:24]
         file = f"{self.module}.{self.name}.{dtype.char}.{digest}.o"
@@ -83,8 +100,8 @@ class Kernel:
             function = getattr(import_module(f"deepconv.engine.kernels.{self.module}"), self.name)
             stored = compiled(function, dtype, _limited())
             _write(file, stored)
-        symbol, kinds, code = stored.split(b"\0", 2)
-        return symbol.decode(), kinds.decode(), code
+        symbol, code = stored.split(b"\0", 1)
+        return symbol.decode(), code
 
 
 class Library:
@@ -184,7 +201,14 @@ def _stamp(name: str) -> bytes:
 
     features = binding.get_host_cpu_features().flatten()
     versions = [_release(package) for package in ("numba", "llvmlite")]
-    host = (binding.get_host_cpu_name(), features, _limited(), machine.target(), sys.platform)
+    host = (
+        binding.get_host_cpu_name(),
+        features,
+        _limited(),
+        machine.target(),
+        sys.platform,
+        object.__basicsize__,
+    )
     digest = hashlib.sha256(repr((versions, host)).encode())
     for source in sorted(_sources(name)):
         digest.update((_HERE / f"{source}.py").read_bytes())

@@ -69,7 +69,7 @@ def stays_apart(typing: Any) -> Any:
 
 
 def compiled(function: Callable[..., Any], dtype: np.dtype[Any], cpu: str | None) -> bytes:
-    """Return a kernel's symbol, a letter for each of its arguments, and its object code, between zero bytes.
+    """Return the symbol of a kernel's function for Python, and its object code, with a zero byte between.
 
     Args:
         function: the kernel.
@@ -82,29 +82,73 @@ def compiled(function: Callable[..., Any], dtype: np.dtype[Any], cpu: str | None
     symbol = f"deepconv_{function.__name__}_{dtype.char}"
     # Routines are named by the order in which a process compiled them, so each object keeps its own.
     text = str(result.library._final_module).replace("define linkonce_odr ", "define internal ")
-    text += _entry(symbol, result.fndesc.llvm_func_name, kinds, dtype)
+    text += _entry(symbol, result.fndesc.llvm_func_name, kinds[:-1], dtype)
     code = result.library._codegen._tm.emit_object(binding.parse_assembly(text))
-    return b"\0".join([symbol.encode(), kinds.encode(), bytes(code)])
+    return b"\0".join([symbol.encode(), bytes(code)])
+
+
+_DECLARED = {
+    "PyLong_AsLongLong": "i64 (ptr)",
+    "PyFloat_AsDouble": "double (ptr)",
+    "PyErr_Occurred": "ptr ()",
+    "PyErr_BadArgument": "i32 ()",
+    "PyEval_SaveThread": "ptr ()",
+    "PyEval_RestoreThread": "void (ptr)",
+    "PyLong_FromLong": "ptr (i64)",
+}
+"""What the entry below calls of Python, all of its stable interface."""
 
 
 def _entry(symbol: str, function: str, kinds: str, dtype: np.dtype[Any]) -> str:
-    """Return LLVM's text of a function that takes all arguments in one block of 8 bytes each.
+    """Return LLVM's text of a kernel as Python calls it: `PyObject *(PyObject *, PyObject *const *, Py_ssize_t)`.
 
-    ctypes converts a block of bytes in the time of one argument: 0.8 µs for a kernel of 20, not 3.2.
-    Numbers come as doubles. Numba's own convention is a place for the result, one for an error, then the rest.
+    An array in place of an address is read where it lies: in an object of the type that stands in the first argument,
+    the address of the numbers is the first thing behind the object's head (`PyArrayObject_fields.data`), whose last
+    thing is its type. All other arguments are Python's numbers. ctypes took 0.5 µs for a call and 0.6 µs for each
+    array's address, this 0.15 in all. Numba's own convention is a place for the result, one for an error, then the
+    rest.
     """
-    number = {"f": "float", "d": "double"}[dtype.char]
-    lines, args = [], ["ptr %result", "ptr %error"]
+    head, number = object.__basicsize__, {"f": "float", "d": "double"}[dtype.char]
+    lines = [
+        "%result = alloca ptr", "%error = alloca ptr", f"%counted = icmp eq i64 %count, {len(kinds)}",
+        "br i1 %counted, label %take0, label %miscounted",
+        "miscounted:", "%told = call i32 @PyErr_BadArgument()", "ret ptr null",
+    ]  # fmt: skip
+    args = ["ptr %result", "ptr %error"]
     for i, kind in enumerate(kinds):
-        lines.append(f"%p{i} = getelementptr i64, ptr %block, i64 {i}")
-        lines.append(f"%a{i} = load {'i64' if kind == 'i' else 'double'}, ptr %p{i}")
-        if kind == "n" and number == "float":
-            lines.append(f"%f{i} = fptrunc double %a{i} to float")
-        args.append(f"i64 %a{i}" if kind == "i" else f"{number} %{'f' if number == 'float' else 'a'}{i}")
-    body = "\n  ".join(
-        ["%result = alloca ptr", "%error = alloca ptr", *lines, f'call i32 @"{function}"({", ".join(args)})']
+        lines += [
+            f"take{i}:",
+            f"%p{i} = getelementptr ptr, ptr %given, i64 {i}",
+            f"%o{i} = load ptr, ptr %p{i}",
+        ]
+        if kind == "n":
+            lines.append(f"%d{i} = call double @PyFloat_AsDouble(ptr %o{i})")
+            lines.append(f"%a{i} = {'fptrunc' if number == 'float' else 'bitcast'} double %d{i} to {number}")
+        else:
+            lines += [
+                f"%t{i} = getelementptr i8, ptr %o{i}, i64 {head - 8}", f"%type{i} = load ptr, ptr %t{i}",
+                f"%is{i} = icmp eq ptr %type{i}, %array", f"br i1 %is{i}, label %array{i}, label %number{i}",
+                f"array{i}:", f"%n{i} = getelementptr i8, ptr %o{i}, i64 {head}", f"%b{i} = load i64, ptr %n{i}",
+                f"br label %known{i}",
+                f"number{i}:", f"%c{i} = call i64 @PyLong_AsLongLong(ptr %o{i})", f"br label %known{i}",
+                f"known{i}:", f"%a{i} = phi i64 [ %b{i}, %array{i} ], [ %c{i}, %number{i} ]",
+            ]  # fmt: skip
+        lines.append(f"br label %take{i + 1}")
+        args.append(f"{number if kind == 'n' else 'i64'} %a{i}")
+    lines += [
+        f"take{len(kinds)}:", "%wrong = call ptr @PyErr_Occurred()", "%fine = icmp eq ptr %wrong, null",
+        "br i1 %fine, label %run, label %raise",
+        "raise:", "ret ptr null",
+        "run:", "%thread = call ptr @PyEval_SaveThread()",
+        f'call i32 @"{function}"({", ".join(args)}, {number} 0.0)',
+        "call void @PyEval_RestoreThread(ptr %thread)", "%nothing = call ptr @PyLong_FromLong(i64 0)",
+        "ret ptr %nothing",
+    ]  # fmt: skip
+    declared = (f"declare {kind.replace('(', f'@{name}(')}" for name, kind in _DECLARED.items())
+    body = "\n  ".join(lines)
+    return "\n".join(
+        ["", *declared, f"define ptr @{symbol}(ptr %array, ptr %given, i64 %count) {{\n  {body}\n}}\n"]
     )
-    return f"\ndefine void @{symbol}(ptr %block) {{\n  {body}\n  ret void\n}}\n"
 
 
 def assembly(function: Callable[..., Any], dtype: np.dtype[Any], triple: str, cpu: str) -> str:
