@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from deepconv.arrays import Array, as_array
-from deepconv.engine import pictures
-from deepconv.engine.pictures import BORDERS, PlaneProblem
+from deepconv.engine.pictures import choice
+from deepconv.engine.pictures.choice import PlanePlan
+from deepconv.engine.pictures.problem import BORDERS, PlaneProblem
 from deepconv.geometry import whole_number
 
 _OP = "correlate_planes"
@@ -21,6 +22,7 @@ def correlate_planes(
     constant: float = 0.0,
     anchor: tuple[int, int] | None = None,
     out: Array | None = None,
+    algorithm: str = "auto",
 ) -> Array:
     """Slide a kernel over each channel of a picture and return the sums of products.
 
@@ -47,13 +49,14 @@ def correlate_planes(
         anchor: `(ay, ax)`, the cell that stands on the pixel which is computed; `(R // 2, S // 2)` if None. It
             doesn't matter for `"crop"`.
         out: receives the result, if given.
+        algorithm: `"auto"`, or one by its name; see `explain_planes`.
 
     Returns:
         An array of the picture's shape (smaller by `R - 1` and `S - 1` for `"crop"`), or `out`.
 
     Raises:
         TypeError: the picture is not of float32 or float64, or the kernel not of numbers.
-        ValueError: shapes, the border or the anchor don't fit.
+        ValueError: shapes, the border or the anchor don't fit, or the algorithm named can't compute this.
 
     Example:
         >>> picture = np.arange(12.0).reshape(3, 4)
@@ -66,20 +69,61 @@ def correlate_planes(
                [26., 30., 34.]])
     """
     image, cells = _operands(image, kernel)
-    size = (cells.shape[0], cells.shape[1])
-    _check_border(image.shape, size, border)
-    height, width, channels = lead = image.shape if image.ndim == 3 else (*image.shape, 1)
-    problem = PlaneProblem(height, width, channels, size, _anchor(anchor, size), border, image.dtype)
+    problem = _problem(image.shape, image.dtype, cells, border, anchor)
     shape = (*problem.out, *image.shape[2:])
     result = _result(out, shape, image.dtype)
+    plan = choice.choose(choice.completed(problem, cells), algorithm)
     into = result
     if out is not None and (np.may_share_memory(out, image) or np.may_share_memory(out, cells)):
         into = np.empty(shape, image.dtype)
     outside = float(constant) if border == "constant" else 0.0
-    pictures.correlate(problem, image.reshape(lead), cells, outside, into.reshape(*problem.out, -1))
+    if image.ndim == 2:
+        choice.correlate(plan, image[:, :, None], cells, outside, into[:, :, None])
+    else:
+        choice.correlate(plan, image, cells, outside, into)
     if into is not result:
         result[...] = into
     return result
+
+
+def explain_planes(
+    shape: tuple[int, ...],
+    kernel: Any,
+    *,
+    border: str = "reflect",
+    anchor: tuple[int, int] | None = None,
+    dtype: Any = np.float32,
+) -> PlanePlan:
+    """Tell how `correlate_planes` would filter a picture, and why not otherwise.
+
+    Args:
+        shape: of the picture, `(H, W, C)` or `(H, W)`.
+        kernel, border, anchor: as for `correlate_planes`.
+        dtype: of the picture.
+
+    Returns:
+        What is told: `.algorithm`, `.not_chosen`, `.workspace_bytes`; `print` shows all of it.
+
+    Raises:
+        TypeError, ValueError: as for `correlate_planes`.
+
+    Example:
+        >>> told = explain_planes((300, 400, 3), np.ones((9, 9)))
+        >>> told.problem.sides, sorted(told.not_chosen | {told.algorithm: ""})
+        ((9, 9), ['direct', 'separable', 'taps'])
+    """
+    image, cells = _operands(np.broadcast_to(np.zeros((), dtype), shape), kernel)
+    return choice.choose(choice.completed(_problem(image.shape, image.dtype, cells, border, anchor), cells))
+
+
+def _problem(
+    shape: tuple[int, ...], dtype: np.dtype[Any], cells: Array, border: str, anchor: Any
+) -> PlaneProblem:
+    """Return what is to be computed, or raise what doesn't fit."""
+    size = (cells.shape[0], cells.shape[1])
+    _check_border(shape, size, border)
+    height, width, channels = shape if len(shape) == 3 else (*shape, 1)
+    return PlaneProblem(height, width, channels, size, _anchor(anchor, size), border, dtype, cells.size)
 
 
 def _operands(image: Any, kernel: Any) -> tuple[Array, Array]:

@@ -55,6 +55,10 @@ class PlaneProblem:
         anchor: the cell that stands on the pixel which is computed.
         border: one of `BORDERS`.
         dtype: float32 or float64.
+        cells: how many of the kernel's cells are not zero.
+        sides: how many of the numbers down and across are not zero, where the kernel is their outer product.
+        threads: how many may be used.
+        workspace_limit: bytes it may take beside the arrays.
     """
 
     height: int
@@ -64,6 +68,10 @@ class PlaneProblem:
     anchor: tuple[int, int]
     border: str
     dtype: np.dtype[Any]
+    cells: int
+    sides: tuple[int, int] | None = None
+    threads: int = 1
+    workspace_limit: int = 1 << 62
 
     @property
     def out(self) -> tuple[int, int]:
@@ -71,6 +79,11 @@ class PlaneProblem:
         if self.border != "crop":
             return self.height, self.width
         return self.height - self.kernel[0] + 1, self.width - self.kernel[1] + 1
+
+    @property
+    def numbers(self) -> int:
+        """Numbers of the result."""
+        return self.out[0] * self.out[1] * self.channels
 
     @property
     def rows(self) -> Array:
@@ -89,26 +102,31 @@ class PlaneProblem:
         return beyond(size, before, after, self.border)
 
 
-def correlate(problem: PlaneProblem, image: Array, kernel: Array, constant: float, out: Array) -> None:
-    """Write to `out` the sums of products of a kernel and what lies beneath it.
+def factors(kernel: Array) -> tuple[Array, Array] | None:
+    """Return the numbers down and across whose outer product a kernel is, or None where it is no such product.
+
+    Each cell may differ from the product by 8 times the unit of its own last place, and by 1/(R·S) of that of
+    the largest cell: together less than what the plain sum may round away. A product is zero where the cell is.
 
     Args:
-        problem: what the arrays are.
-        image: `(H, W, C)`, of the problem's type, any strides.
-        kernel: `(R, S)` of the same type.
-        constant: what lies beyond the picture where the border is a constant.
-        out: `(H', W', C)`; shares no memory with the others.
+        kernel: `(R, S)`, of float32 or float64.
+
+    Example:
+        >>> down, across = factors(np.array([[1.0, 2.0, 1.0], [0.0, 0.0, 0.0], [-1.0, -2.0, -1.0]]))
+        >>> (down / down[0]).tolist(), (across * down[0]).tolist()
+        ([1.0, 0.0, -1.0], [1.0, 2.0, 1.0])
+        >>> factors(np.eye(2)) is None
+        True
     """
-    height, width = problem.out
-    cells_down, rows, columns = problem.kernel[0], problem.rows, problem.columns
-    band = max(1, (1 << 18) // max(1, len(columns) * problem.channels))
-    for top in range(0, height, band):
-        stop = min(height, top + band)
-        there = rows[top : stop + cells_down - 1]
-        padded = image[there][:, columns]
-        padded[there < 0] = constant
-        padded[:, columns < 0] = constant
-        total = np.zeros((stop - top, width, problem.channels), problem.dtype)
-        for r, s in np.argwhere(kernel != 0):
-            total += kernel[r, s] * padded[r : r + stop - top, s : s + width]
-        out[top:stop] = total
+    size = np.abs(kernel)
+    largest = float(size.max())
+    if not 0 < largest < np.inf:
+        return None
+    p, q = divmod(int(size.argmax()), kernel.shape[1])
+    with np.errstate(under="ignore"):
+        down, across = kernel[:, q].copy(), kernel[p] / kernel[p, q]
+        product = down[:, None].astype(np.float64) * across
+        unit = float(np.finfo(kernel.dtype).eps)
+        near = np.abs(product - kernel) <= unit * (8 * size + largest / kernel.size)
+        same_zeros = (product.astype(kernel.dtype) == 0) == (kernel == 0)
+    return (down, across) if bool((near & same_zeros).all()) else None
