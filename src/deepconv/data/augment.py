@@ -5,19 +5,20 @@ dtype; every sample is changed on its own. The result depends on x, the generato
 is not changed. Any function of that form can stand beside these in a `Compose`.
 
 Coordinates are in pixels, rows downwards. What comes in from outside the picture is `fill`: give the
-value that paper has *after* preprocessing.
+value that paper has *after* preprocessing. For photographs, where no value is right, `border="mirror"`
+brings in the picture itself, mirrored at its edge: moved so, it is what a crop further on would show.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from deepconv.arrays import Array
 
-__all__ = ["Affine", "Augment", "Compose", "CutOut", "Flip", "Noise", "Shift"]
+__all__ = ["Affine", "Augment", "ColourJitter", "Compose", "CutOut", "Flip", "Mixup", "Noise", "Shift"]
 
 Augment = Callable[[Array, np.random.Generator], Array]
 
@@ -49,16 +50,26 @@ class Compose:
         return f"Compose({', '.join(map(repr, self.steps))})"
 
 
-@dataclass(frozen=True)
-class Shift:
-    """Move each picture by whole pixels, up to `pixels` in each direction.
+class _Bordered:
+    """What has a border setting says so only where it isn't the usual one, as it did before there was one."""
+
+    def __repr__(self) -> str:
+        shown = {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
+        shown = {name: value for name, value in shown.items() if (name, value) != ("border", "fill")}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
+@dataclass(frozen=True, repr=False)
+class Shift(_Bordered):
+    """Move each picture by whole pixels, up to `pixels` in each direction: a crop, shifted at random.
 
     Args:
         pixels: the farthest move.
         fill: what comes in at the edge.
+        border: "fill", or "mirror" for the picture itself, mirrored.
 
     Raises:
-        ValueError: `pixels` is negative.
+        ValueError: `pixels` is negative, or `border` is neither of the two.
 
     Example:
         >>> x = np.arange(1.0, 10.0).reshape(1, 1, 3, 3)
@@ -70,22 +81,28 @@ class Shift:
 
     pixels: int
     fill: float = 0.0
+    border: str = "fill"
 
     def __post_init__(self) -> None:
         _check("Shift", "pixels", self.pixels)
+        _check_border("Shift", self.border)
 
     def __call__(self, x: Array, rng: np.random.Generator) -> Array:
         """Return the changed batch."""
         n, _, height, width = _images("Shift", x)
         rows, columns = rng.integers(0, 2 * self.pixels + 1, (2, n))
-        framed = _framed(x, self.pixels, self.fill)
+        if self.border == "mirror":
+            edge = (self.pixels, self.pixels)
+            framed = np.pad(x, ((0, 0), (0, 0), edge, edge), "reflect") if x.size else x.repeat(1, axis=0)
+        else:
+            framed = _framed(x, self.pixels, self.fill)
         windows = np.lib.stride_tricks.sliding_window_view(framed, (height, width), axis=(2, 3))
         moved: Array = windows[np.arange(n), :, rows, columns]
         return moved
 
 
-@dataclass(frozen=True)
-class Affine:
+@dataclass(frozen=True, repr=False)
+class Affine(_Bordered):
     """Turn, resize and move each picture about its centre, by bilinear interpolation, in one go.
 
     Each sample draws its angle, its two moves and its size evenly from the ranges given. Combining them
@@ -97,9 +114,10 @@ class Affine:
         shift: the farthest move in pixels, to each side, whole or not.
         shear: the largest slant, as columns per row: 0.1 moves the top of a picture of 20 rows by one.
         fill: what comes in from outside.
+        border: "fill", or "mirror" for the picture itself, mirrored.
 
     Raises:
-        ValueError: a setting is negative.
+        ValueError: a setting is negative, or `border` is neither of the two.
         TypeError: x is not of floats.
 
     Example:
@@ -113,10 +131,12 @@ class Affine:
     shift: float = 0.0
     shear: float = 0.0
     fill: float = 0.0
+    border: str = "fill"
 
     def __post_init__(self) -> None:
         for name in ("degrees", "scale", "shift", "shear"):
             _check("Affine", name, getattr(self, name))
+        _check_border("Affine", self.border)
 
     def __call__(self, x: Array, rng: np.random.Generator) -> Array:
         """Return the changed batch."""
@@ -127,10 +147,11 @@ class Affine:
         cos, sin = grow * np.cos(angle), grow * np.sin(angle)
         # rows and columns of the inverse map: turn and resize after slanting
         back = np.array([[cos, sin], [slant * cos - sin, slant * sin + cos]])
-        return warp(x, back, np.array([down, right]) * self.shift, fill=self.fill)
+        move = np.array([down, right]) * self.shift
+        return warp(x, back, move, fill=self.fill, border=self.border)
 
 
-def warp(x: Array, back: Array, shift: Array, *, fill: float = 0.0) -> Array:
+def warp(x: Array, back: Array, shift: Array, *, fill: float = 0.0, border: str = "fill") -> Array:
     """Sample each picture where an affine map says, by bilinear interpolation.
 
     The pixel at p, counted from the picture's centre, becomes what x has at `back @ p + shift`.
@@ -140,6 +161,7 @@ def warp(x: Array, back: Array, shift: Array, *, fill: float = 0.0) -> Array:
         back: one matrix per sample, `(2, 2, N)`, on (row, column).
         shift: one (row, column) per sample, `(2, N)`, in pixels.
         fill: what lies outside.
+        border: "fill", or "mirror" where the picture itself, mirrored, lies outside.
 
     Returns:
         the warped batch, of x's shape and dtype.
@@ -166,13 +188,13 @@ def warp(x: Array, back: Array, shift: Array, *, fill: float = 0.0) -> Array:
     for start in range(0, n, few):
         part = slice(start, start + few)
         rows, columns = _places(
-            back[..., part].astype(compute), shift[:, part].astype(compute), height, width
+            back[..., part].astype(compute), shift[:, part].astype(compute), height, width, border
         )
         y[part] = _blend(framed[part].astype(compute, copy=False), rows, columns).reshape(y[part].shape)
     return y.astype(x.dtype, copy=False)
 
 
-def _places(back: Array, shift: Array, height: int, width: int) -> list[Array]:
+def _places(back: Array, shift: Array, height: int, width: int, border: str) -> list[Array]:
     """Return the row and the column, in the framed picture, that each new pixel is read at, `(N, H, W)`."""
     down = np.arange(height, dtype=back.dtype)[:, None] - (height - 1) / 2
     right = np.arange(width, dtype=back.dtype) - (width - 1) / 2
@@ -180,7 +202,13 @@ def _places(back: Array, shift: Array, height: int, width: int) -> list[Array]:
     for axis, size in enumerate((height, width)):
         vertical, horizontal, move = (a[:, None, None] for a in (*back[axis], shift[axis]))
         place = vertical * down + horizontal * right
-        place += move + ((size - 1) / 2 + 1)
+        if border == "mirror":
+            place += move + (size - 1) / 2
+            turn = max(2 * (size - 1), 1)  # there and back again
+            place = np.abs(place) % turn
+            place = np.minimum(place, turn - place) + 1
+        else:
+            place += move + ((size - 1) / 2 + 1)
         places.append(np.clip(place, 0, size + 1, out=place))
     return places
 
@@ -299,6 +327,122 @@ class Noise:
         return noise.astype(x.dtype, copy=False)
 
 
+@dataclass(frozen=True)
+class ColourJitter:
+    """Make each picture brighter or darker, harder or softer, more colourful or paler.
+
+    Each sample draws three factors: 0.2 is from 1/1.2 to 1.2 times, evenly in the logarithm. Brightness
+    multiplies; contrast stretches about the picture's mean brightness; saturation stretches each pixel's
+    colours about its own brightness (ITU-R BT.601's). Values run from 0 to 1 and stay there.
+
+    Args:
+        brightness: the largest change.
+        contrast: the largest change.
+        saturation: the largest change; without three channels there is none.
+
+    Raises:
+        ValueError: a setting is negative.
+        TypeError: x is not of floats.
+
+    Example:
+        >>> x = np.full((1, 3, 1, 1), 0.5)
+        >>> ColourJitter(brightness=0.5)(x, np.random.default_rng(0)).round(2).ravel()
+        array([0.56, 0.56, 0.56])
+    """
+
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("brightness", "contrast", "saturation"):
+            _check("ColourJitter", name, getattr(self, name))
+
+    def __call__(self, x: Array, rng: np.random.Generator) -> Array:
+        """Return the changed batch."""
+        n, channels, _, _ = _images("ColourJitter", x)
+        if x.dtype.kind != "f":
+            raise TypeError(f"ColourJitter: x has dtype {x.dtype}; use astype(np.float32)")
+        widths = np.log1p([[self.brightness], [self.contrast], [self.saturation]])
+        factors = np.exp(rng.uniform(-1, 1, (3, n)) * widths)
+        light, contrast, colour = factors.astype(np.result_type(x.dtype, np.float32))[..., None, None, None]
+        y = x * light
+        grey = _brightness(y)
+        middle = grey.mean(axis=(2, 3), keepdims=True) if grey.size else grey
+        y = (y - middle) * contrast + middle
+        if channels == 3 and self.saturation:
+            grey = (grey - middle) * contrast + middle
+            y = (y - grey) * colour + grey
+        changed: Array = y.clip(0, 1).astype(x.dtype, copy=False)
+        return changed
+
+
+def _brightness(x: Array) -> Array:
+    """Return how bright each pixel looks, `(N, 1, H, W)`."""
+    if x.shape[1] != 3:
+        mean: Array = x.mean(axis=1, keepdims=True)
+        return mean
+    weights = np.array([0.299, 0.587, 0.114], x.dtype)
+    bright: Array = x[:, :1] * weights[0] + x[:, 1:2] * weights[1] + x[:, 2:] * weights[2]
+    return bright
+
+
+@dataclass(frozen=True)
+class Mixup:
+    """Blend each picture with another of its batch, and their targets alike (Zhang et al., 2018).
+
+    Picture i becomes `λ·xᵢ + (1 − λ)·xⱼ`, its target and its weight likewise. λ is drawn for each picture
+    from Beta(α, α), and j is another of the batch.
+
+    Args:
+        alpha: α, above 0: 0.2 blends a few pictures much, 1 all evenly.
+
+    Raises:
+        ValueError: `alpha` is not above 0, or the targets are no probabilities `(N, K)`.
+        TypeError: x is not of floats.
+
+    Example:
+        >>> x, y = np.array([[0.0], [1.0]]), np.eye(2)
+        >>> x, y, _ = Mixup(1.0)(x, y, np.random.default_rng(2))
+        >>> x.round(2).tolist(), y.round(2).tolist()
+        ([[0.53], [0.9]], [[0.47, 0.53], [0.1, 0.9]])
+    """
+
+    alpha: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha < np.inf:
+            raise ValueError(f"Mixup: alpha={self.alpha} is not a finite number above 0; use 0.2")
+
+    def __call__(
+        self, x: Array, y: Array, rng: np.random.Generator, *, weight: Array | None = None
+    ) -> tuple[Array, Array, Array | None]:
+        """Return the blended samples, targets and weights.
+
+        Args:
+            x: samples `(N, …)`, floats.
+            y: their targets, probabilities `(N, K)`.
+            rng: what draws.
+            weight: how much each counts, `(N,)`.
+        """
+        if x.dtype.kind != "f":
+            raise TypeError(f"Mixup: x has dtype {x.dtype}; use astype(np.float32)")
+        if y.ndim != 2 or y.dtype.kind != "f" or len(y) != len(x):
+            raise ValueError(
+                f"Mixup: y has shape {y.shape} and dtype {y.dtype}; give probabilities ({len(x)}, K)"
+            )
+        share, order = rng.beta(self.alpha, self.alpha, len(x)), rng.permutation(len(x))
+        other = np.empty_like(order)
+        other[order] = np.roll(order, 1)  # round in a circle, so that none meets itself
+
+        def blend(values: Array) -> Array:
+            part = share.astype(values.dtype).reshape(-1, *(1,) * (values.ndim - 1))
+            blended: Array = values * part + values[other] * (1 - part)
+            return blended
+
+        return blend(x), blend(y), None if weight is None else blend(weight)
+
+
 def _images(op: str, x: Array) -> tuple[int, int, int, int]:
     if x.ndim != 4:
         raise ValueError(f"{op}: x has shape {x.shape}; give a batch of pictures (N, C, H, W)")
@@ -318,3 +462,8 @@ def _check(op: str, name: str, value: float, most: float = np.inf) -> None:
     if not 0 <= value <= most:
         wanted = "negative" if most == np.inf else f"from 0 to {most}"
         raise ValueError(f"{op}: {name}={value} is {'' if wanted == 'negative' else 'not '}{wanted}")
+
+
+def _check_border(op: str, border: str) -> None:
+    if border not in ("fill", "mirror"):
+        raise ValueError(f"{op}: border={border!r} is neither 'fill' nor 'mirror'")
