@@ -1,0 +1,28 @@
+"""The rooms of the studio: what each can be asked. Every number on the page comes from here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from deepconv import __version__
+from deepconv.studio.rooms import window
+from deepconv.studio.session import Method, Session
+from deepconv.studio.wire import encode
+
+__all__ = ["ROOMS", "greeting"]
+
+ROOMS: Mapping[str, Mapping[str, Method]] = {
+    "window": {"compute": window.compute},
+}
+"""The methods by room and name."""
+
+
+def greeting(session: Session) -> str | bytes:
+    """Return the first message to a page: what there is to choose from.
+
+    Args:
+        session: the page's.
+    """
+    hello: dict[str, Any] = {"version": __version__, "rooms": sorted(ROOMS), "model": None}
+    return encode({"room": "studio", "event": "hello", "data": hello})

@@ -1,0 +1,127 @@
+"""Questions over the socket: answered, superseded, refused; clients neither mix nor wait for each other."""
+
+import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+import deepconv as dc
+
+SMALL = {
+    "image": np.arange(20.0).reshape(1, 4, 5).tolist(), "weight": np.arange(6.0).reshape(1, 1, 2, 3).tolist(),
+    "bias": [1.0], "stride": [1, 2], "padding": [[0, 1], [1, 0]], "dilation": [1, 1],
+}  # fmt: skip
+
+
+def test_a_question_is_answered_with_the_librarys_numbers(studio):
+    with studio.client() as client:
+        assert client.hello["event"] == "hello"
+        answer, _ = client.ask("window", "compute", **SMALL)
+    y = dc.conv(
+        np.array(SMALL["image"]),
+        np.array(SMALL["weight"]),
+        np.ones(1),
+        stride=(1, 2),
+        padding=((0, 1), (1, 0)),
+    )
+    assert answer["result"]["y"] == y.tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"stride": [0, 1]}, r"conv: stride=\(0, 1\) must be at least 1"),
+        ({"stride": [1]}, "stride: List should have at least 2 items"),
+        ({"stride": [1, "2"]}, r"stride\.1: Input should be a valid integer"),
+        ({"stride": [1, 1e9]}, r"stride\.1"),
+        ({"image": [[1, 2], [3]]}, "image: expected equally long lists"),
+        ({"image": [[[1.0] * 900] * 900]}, "image: has shape"),
+        ({"weight": np.zeros((1, 1, 6, 6)).tolist()}, "larger than the padded image .* floor"),
+        ({"more": 1}, "more: Unexpected keyword argument"),
+        ({"rate": -1}, "rate: Input should be greater than or equal to 0"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_says_why(studio, change, words):
+    with studio.client() as client:
+        answer, _ = client.ask("window", "compute", **(SMALL | change))
+        assert "result" not in answer
+        assert re.search(words, answer["error"])
+        assert "result" in client.ask("window", "compute", **SMALL)[0]  # and the line is still there
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "{}",
+        "[]",
+        "x",
+        b"\x00",
+        '{"id": 1}',
+        '{"id": "1", "room": "window", "method": "compute"}',
+        '{"id":1,"room":[],"method":"a"}',
+    ],
+)
+def test_what_is_no_question_ends_the_line(studio, data):
+    with studio.client() as client:
+        client.socket.send(data)
+        with pytest.raises(ConnectionClosed):
+            client.receive()
+
+
+def test_an_unknown_method_is_named(studio):
+    with studio.client() as client:
+        assert "no method 'fly' in room 'window'" in client.ask("window", "fly")[0]["error"]
+        assert "no method 'compute' in room '__class__'" in client.ask("__class__", "compute")[0]["error"]
+
+
+def test_the_latest_question_wins(studio):
+    heavy = SMALL | {
+        "image": np.ones((3, 16, 16)).tolist(),
+        "weight": np.ones((3, 3, 7, 7)).tolist(),
+        "bias": [0] * 3,
+        "stride": [1, 1],
+        "padding": [[6, 6], [6, 6]],
+    }
+    with studio.client() as client:
+        numbers = [client.send("window", "compute", **heavy) for _ in range(60)]
+        answers = {}
+        while len(answers) < 60:
+            message, _ = client.receive()
+            answers[message["id"]] = "result" in message
+    assert answers[numbers[-1]]
+    assert sum(answers.values()) < 55
+    assert set(answers) == set(numbers)
+
+
+def test_twenty_clients_neither_mix_nor_starve(studio):
+    def visit(number):
+        rng = np.random.default_rng(number)
+        image = rng.integers(-9, 9, (1, 4, 5)).astype(float)
+        slowest = 0.0
+        with studio.client() as client:
+            for _ in range(10):
+                began = time.perf_counter()
+                answer, _ = client.ask("window", "compute", **(SMALL | {"image": image.tolist()}))
+                slowest = max(slowest, time.perf_counter() - began)
+                found = dc.conv(
+                    image, np.array(SMALL["weight"]), np.ones(1), stride=(1, 2), padding=((0, 1), (1, 0))
+                )
+                assert answer["result"]["y"] == found.tolist()
+        return slowest
+
+    with ThreadPoolExecutor(20) as pool:
+        assert max(pool.map(visit, range(20))) < 30
+
+
+def test_a_client_that_leaves_in_the_middle_leaves_nothing(studio):
+    before = threading.active_count()
+    for _ in range(5):
+        with studio.client() as client:
+            client.send("window", "compute", **SMALL)
+    with studio.client() as client:
+        assert "result" in client.ask("window", "compute", **SMALL)[0]
+    assert threading.active_count() <= before + 4
