@@ -202,7 +202,7 @@ def _result(run: DigitsRun, seconds: float) -> dict[str, Any]:
         "test_accuracy": run.scores.accuracy,
         "test_loss": run.scores.loss,
         "test_digits": len(run.scores.labels),
-        "test_mistakes": int((run.scores.predictions != run.scores.labels).sum()),
+        "test_mistakes": run.scores.mistakes,
         "validation_accuracy": run.history[-1].validation_accuracy,
         "train_digits": len(split.train[1]),
         "validation_digits": len(split.validation[1]),
@@ -221,7 +221,7 @@ def _details(run: DigitsRun) -> dict[str, Any]:
             "place": int(place),
             "is": scores.classes[scores.labels[place]],
             "taken_for": scores.classes[scores.predictions[place]],
-            "probability": float(scores.probabilities[place].max()),
+            "probability": float(scores.certainties[place]),
         }
         for place in wrong
     ]
@@ -241,6 +241,7 @@ def _report(folder: Path, run: DigitsRun, result: dict[str, Any]) -> None:
         history=run.history,
         model=run.model,
         scores=run.scores,
+        things="digits",
     )
 
 

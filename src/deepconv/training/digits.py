@@ -13,19 +13,20 @@ import numpy as np
 
 from deepconv.arrays import Array
 from deepconv.data.augment import Affine
+from deepconv.data.batches import Batches
 from deepconv.data.digits import CLASSES, split_digits
 from deepconv.data.preprocessing import DIGITS
 from deepconv.engine.settings import get_threads, set_threads
 from deepconv.layers import Layer
 from deepconv.models.digits import digits_network
-from deepconv.operators.activation import softmax
 from deepconv.training.history import History
 from deepconv.training.losses import CrossEntropy
 from deepconv.training.optimizers import AdamW
 from deepconv.training.schedules import OneCycle
+from deepconv.training.scores import TestScores, score
 from deepconv.training.trainer import Trainer
 
-__all__ = ["DigitsRun", "DigitsSettings", "TestScores", "train_digits"]
+__all__ = ["DigitsRun", "DigitsSettings", "train_digits"]
 
 
 @dataclass(frozen=True)
@@ -69,50 +70,6 @@ class DigitsSettings:
             32
         """
         return asdict(self)
-
-
-@dataclass(frozen=True)
-class TestScores:
-    """What the network made of the held-out digits.
-
-    Args:
-        images: the digits as they went in, `(N, 1, 8, 8)`, 0 to 1.
-        labels: what they are, `(N,)`.
-        probabilities: what the network says, `(N, 10)`.
-        classes: the names of the columns.
-    """
-
-    __test__ = False  # no test, whatever pytest may think of the name
-
-    images: Array
-    labels: Array
-    probabilities: Array
-    classes: tuple[str, ...]
-
-    @property
-    def predictions(self) -> Array:
-        """The likeliest class of each, `(N,)`."""
-        chosen: Array = self.probabilities.argmax(axis=1)
-        return chosen
-
-    @property
-    def accuracy(self) -> float:
-        """The share that is right."""
-        return float((self.predictions == self.labels).mean())
-
-    @property
-    def loss(self) -> float:
-        """The mean cross-entropy, in nats."""
-        right = self.probabilities[np.arange(len(self.labels)), self.labels]
-        return float(-np.log(np.maximum(right, np.finfo(np.float32).tiny)).mean())
-
-    @property
-    def confusion(self) -> Array:
-        """How often each class (row) was taken for each (column), `(10, 10)`."""
-        size = len(self.classes)
-        pairs = self.labels * size + self.predictions
-        counts: Array = np.bincount(pairs, minlength=size * size).reshape(size, size)
-        return counts
 
 
 @dataclass(frozen=True)
@@ -187,8 +144,7 @@ def train_digits(
             augment=distort,
             resume=resume,
         )
-        probabilities = softmax(trainer.model(test[0]))
-    scores = TestScores(*test, probabilities, CLASSES)
+        scores = score(trainer.model, Batches(*test, batch_size=len(test[0]), shuffle=False), CLASSES)
     trainer.model.metadata = _metadata(settings, scores)
     return DigitsRun(trainer.model, history, scores, settings)
 
