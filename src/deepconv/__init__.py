@@ -180,7 +180,7 @@ _NAMES = {
 }
 """Where each public name lives. The imports below say the same to type checkers; a test holds them equal."""
 
-_FOLDERS = ("data", "models")
+_FOLDERS = ("data", "images", "models")
 """Parts of the package whose names stay their own: `dc.data.Batches`."""
 
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
@@ -210,6 +210,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from deepconv import data as data
+    from deepconv import images as images
     from deepconv import models as models
     from deepconv.engine.settings import get_threads as get_threads
     from deepconv.engine.settings import get_workspace_limit as get_workspace_limit
