@@ -117,7 +117,8 @@ def _forward(case: _Case, y: Array) -> dict[str, Any]:
     if case.transposed:
         # Row l of the products is the stamp of input pixel l: x[:, l] · W; col2im adds the stamps up.
         stamps = case.image.reshape(len(case.image), -1).T @ matrix
-        return found | {"stamps": to_page(stamps), "matrix": to_page(matrix)}
+        uncut = conv_transpose(case.image[None], case.weight, case.bias, **bare)[0]
+        return found | {"padded": to_page(uncut), "stamps": to_page(stamps), "matrix": to_page(matrix)}
     columns = im2col(ground[None], kernel, **case.words)[0]
     return found | {
         "padded": to_page(padded),

@@ -1,0 +1,192 @@
+// Grids of numbers whose cells are kin: pointing at one lights the others everywhere.
+//
+// A cell knows what it stands for: a pixel of the padded image, a place of the window, a tap of the kernel (a place
+// in one row of the matrix), a filter. Which pixel stands where comes from the library: cells[place][tap] = pixel.
+import { element, shown } from "../dom.js";
+
+export class Kinship {
+  /** `cells` from the library; `told(text)` says in words what is lit. */
+  constructor(told) {
+    this.tables = [];
+    this.cells = [];
+    this.told = told;
+    this.held = null;
+  }
+
+  start(cells) {
+    this.cells = cells;
+    this.tables = [];
+  }
+
+  /** Make a table of `rows` × `columns`. `cell(i, j)` gives {value, kind, about: {pixel, place, tap, filter}, edit}. */
+  table(caption, rows, columns, cell) {
+    const made = element("table", { class: "numbers", role: "grid" }, element("caption", {}, caption));
+    const body = element("tbody");
+    const members = [];
+    for (let i = 0; i < rows; i++) {
+      const row = element("tr", { role: "row" });
+      for (let j = 0; j < columns; j++) {
+        const { value, kind, about = {}, edit, label } = cell(i, j);
+        const td = element("td", { class: kind, role: "gridcell", tabindex: i + j ? -1 : 0, "data-row": i, "data-column": j,
+          "aria-label": label ?? null }, shown(value));
+        members.push({ td, about, edit, value });
+        td.addEventListener("pointerenter", () => this.light(about));
+        td.addEventListener("focus", () => this.light(about));
+        td.addEventListener("dblclick", () => edit && this.#type(td, value, edit));
+        td.addEventListener("keydown", (event) => this.#key(event, made, i, j, () => edit && this.#type(td, value, edit)));
+        row.append(td);
+      }
+      body.append(row);
+    }
+    made.append(body);
+    made.addEventListener("pointerleave", () => this.light(this.held));
+    this.tables.push(members);
+    return element("div", { class: "scroll" }, made);
+  }
+
+  /** Keep this lit when nothing is pointed at. */
+  hold(about) {
+    this.held = about;
+    this.light(about);
+  }
+
+  light(about) {
+    const lit = about ? this.#kin(about) : () => false;
+    for (const members of this.tables) for (const member of members) member.td.classList.toggle("lit", lit(member.about));
+    if (about) this.told(this.#words(about));
+  }
+
+  #kin({ pixel, place, tap, filter }) {
+    const { cells } = this;
+    if (place !== undefined && tap !== undefined) { // one cell of the matrix
+      const seen = cells[place][tap];
+      return (other) => other.pixel !== undefined && other.place === undefined ? other.pixel === seen
+        : other.place !== undefined && other.tap !== undefined ? other.place === place && other.tap === tap
+          : other.place !== undefined ? other.place === place : other.tap === tap;
+    }
+    if (place !== undefined) { // an output: its window, its row, its filter's weights
+      const seen = new Set(cells[place]);
+      return (other) => other.place !== undefined ? other.place === place && (other.filter === undefined || filter === undefined || other.filter === filter)
+        : other.pixel !== undefined ? seen.has(other.pixel)
+          : filter !== undefined && other.filter === filter;
+    }
+    if (pixel !== undefined) { // an input pixel: every window that holds it
+      const places = new Set(cells.flatMap((row, index) => (row.includes(pixel) ? [index] : [])));
+      return (other) => other.pixel !== undefined ? other.pixel === pixel
+        : other.place !== undefined && places.has(other.place);
+    }
+    if (tap !== undefined) { // a weight: what it is multiplied with, everywhere
+      const touched = new Set(cells.map((row) => row[tap]));
+      return (other) => other.tap !== undefined && other.place !== undefined ? other.tap === tap
+        : other.tap !== undefined ? other.tap === tap && (other.filter === undefined || other.filter === filter)
+          : other.pixel !== undefined && touched.has(other.pixel);
+    }
+    return (other) => other.filter === filter;
+  }
+
+  #words({ pixel, place, tap, filter }) {
+    if (place !== undefined && tap !== undefined) return `row ${place + 1}, entry ${tap + 1} of the matrix`;
+    if (place !== undefined) return `window ${place + 1} of ${this.cells.length}${filter ? `, filter ${filter + 1}` : ""}`;
+    if (pixel !== undefined) {
+      const count = this.cells.filter((row) => row.includes(pixel)).length;
+      return count === 0 ? "no window sees this pixel" : `this pixel stands in ${count} ${count === 1 ? "window" : "windows"}`;
+    }
+    if (tap !== undefined) return `this weight is used ${this.cells.length} times, once in each window`;
+    return "";
+  }
+
+  #key(event, table, i, j, edit) {
+    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    if (event.target.tagName === "INPUT") return;
+    if (step) {
+      const next = table.querySelector(`td[data-row="${i + step[0]}"][data-column="${j + step[1]}"]`);
+      if (next) {
+        event.target.tabIndex = -1;
+        next.tabIndex = 0;
+        next.focus();
+      }
+      event.preventDefault();
+    } else if (event.key === "Enter" || event.key === "F2") {
+      event.preventDefault();
+      edit();
+    }
+  }
+
+  #type(td, value, edit) {
+    const before = td.textContent;
+    const input = element("input", { type: "number", step: "any", value, "aria-label": "new number", class: "cell" });
+    let over = false;
+    const end = (take) => {
+      if (over) return;
+      over = true;
+      td.textContent = before;
+      if (take && Number.isFinite(input.valueAsNumber) && input.valueAsNumber !== value) edit(input.valueAsNumber);
+      else td.focus();
+    };
+    td.replaceChildren(input);
+    input.select();
+    input.addEventListener("blur", () => end(true));
+    input.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") end(true);
+      if (event.key === "Escape") end(false);
+      event.stopPropagation();
+    });
+  }
+}
+
+/** The padded image, a table for each channel; `values` is (C, H, W) with its padding. */
+export function imageTables(kin, values, padding, { name, kind, edit }) {
+  const [channels, rows, columns] = [values.length, values[0].length, values[0][0].length];
+  const [[top, bottom], [left, right]] = padding;
+  const [height, width] = [rows - top - bottom, columns - left - right];
+  return values.map((plane, c) => kin.table(channels > 1 ? `${name}, channel ${c + 1}` : name, rows, columns, (i, j) => {
+    const inside = i >= top && i < rows - bottom && j >= left && j < columns - right;
+    const own = (c * height + i - top) * width + j - left;
+    return {
+      value: plane[i][j], kind: inside ? kind : "padding", about: { pixel: (c * rows + i) * columns + j },
+      edit: inside && edit ? (value) => edit(own, value) : null,
+    };
+  }));
+}
+
+/** The weights, a table for each filter and channel; `values` is (K, C, R, S). */
+export function weightTables(kin, values, { name = "weights", kind = "weights", edit, transposed = false }) {
+  const [outer, inner, rows, columns] = [values.length, values[0].length, values[0][0].length, values[0][0][0].length];
+  return values.flatMap((filter, k) => filter.map((plane, c) => {
+    const which = [outer > 1 ? `${transposed ? "channel" : "filter"} ${k + 1}` : "", inner > 1 ? `${transposed ? "filter" : "channel"} ${c + 1}` : ""];
+    return kin.table([name, ...which.filter(Boolean)].join(", "), rows, columns, (i, j) => ({
+      value: plane[i][j], kind, about: { tap: (c * rows + i) * columns + j, filter: k },
+      edit: edit ? (value) => edit(((k * inner + c) * rows + i) * columns + j, value) : null,
+    }));
+  }));
+}
+
+/** An output or its gradient, a table for each filter; `values` is (K, H, W). */
+export function outputTables(kin, values, { name, kind = "output", edit }) {
+  const [filters, rows, columns] = [values.length, values[0].length, values[0][0].length];
+  return values.map((plane, k) => kin.table(filters > 1 ? `${name}, filter ${k + 1}` : name, rows, columns, (i, j) => ({
+    value: plane[i][j], kind, about: { place: i * columns + j, filter: k },
+    edit: edit ? (value) => edit((k * rows + i) * columns + j, value) : null,
+  })));
+}
+
+/** A matrix with a row for each place of the window and a column for each tap. */
+export function columnsTable(kin, values, { name, kind = "input" }) {
+  return kin.table(name, values.length, values[0].length, (i, j) => ({
+    value: values[i][j], kind, about: { place: i, tap: j },
+  }));
+}
+
+/** The weights as a matrix: a row for each tap, a column for each filter. */
+export function matrixTable(kin, values, { name = "W", kind = "weights" } = {}) {
+  return kin.table(name, values.length, values[0].length, (i, j) => ({
+    value: values[i][j], kind, about: { tap: i, filter: j },
+  }));
+}
+
+/** A matrix with a row for each place and a column for each filter. */
+export function productTable(kin, values, { name, kind = "output" }) {
+  return kin.table(name, values.length, values[0].length, (i, j) => ({
+    value: values[i][j], kind, about: { place: i, filter: j },
+  }));
+}
