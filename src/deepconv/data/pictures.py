@@ -115,6 +115,8 @@ def _lies_on_its_side(picture: Image.Image) -> bool:
     """Tell whether the camera's mark asks for a quarter turn."""
     if picture.format == "PNG" and "exif" not in picture.info:
         return False  # Pillow would decode all of it in search of a mark that may follow the pixels
+    if picture.format == "TIFF" and picture.size[0] != picture.getexif().get(0x0100):
+        return False  # Pillow has turned its size already
     return picture.getexif().get(0x0112) in {5, 6, 7, 8}
 
 
