@@ -15,14 +15,14 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from deepconv.arrays import Array
-from deepconv.engine import passes
+from deepconv.engine import machine, passes
 from deepconv.engine.bits import all_ones, as_bits, choose
 from deepconv.engine.erf import erf
-from deepconv.engine.kernels.compile import library
-from deepconv.engine.kernels.memory import address, plain
+from deepconv.engine.kernels.compile import Kernel, library
+from deepconv.engine.kernels.memory import plain
 from deepconv.engine.kernels.workspace import scratch
 
-KERNELS = library("activation")
+KERNELS, SOFTMAX = library("activation"), library("softmax")
 
 Function = TypeVar("Function", bound=Callable[..., Array])
 
@@ -33,6 +33,7 @@ _LEAST_SOFTMAX = 1 << 9
 
 # Softmax along an inner axis works on blocks of columns of so many bytes in all, within the second cache.
 _BLOCK_BYTES = 1 << 16
+_VECTOR_BYTES = machine.target().vector_bytes
 _LEAST_COLUMNS = 16  # of float32, a line of a cache; a whole number of vectors on every target
 
 # Here GELU and SiLU have reached 0 or x in every type: Φ(-40) and exp(-1000) are 0 in double precision.
@@ -260,64 +261,55 @@ def _shifted(x: Array, axis: int) -> Array:
     return shifted
 
 
-_ROWS = {
-    "": KERNELS.softmax_rows,
-    "_grad": KERNELS.softmax_rows_grad,
-    "_grad_from": KERNELS.softmax_rows_grad_from,
-}
-_COLUMNS = {
-    "": KERNELS.softmax_columns,
-    "_grad": KERNELS.softmax_columns_grad,
-    "_grad_from": KERNELS.softmax_columns_grad_from,
-}
-
-
-def _along_axis(kind: str, operands: tuple[Array, ...], axis: int, logarithm: bool) -> Array:
-    """Return softmax or, of `(dy, x)`, its gradient, by a kernel: for rows that lie in order or for blocks of columns.
+def _along_axis(
+    kernels: tuple[Kernel, Kernel], operands: tuple[Array, ...], axis: int, logarithm: bool
+) -> Array:
+    """Return softmax or, of `(dy, y)`, its gradient, by a kernel.
 
     Args:
-        kind: of kernels: "", or "_grad", or "_grad_from" which has y in place of x.
-        operands: `(x,)` or `(dy, x)`.
+        kernels: for rows that lie in order, and for blocks.
+        operands: `(x,)` or `(dy, y)`.
         axis: along which the sums are.
         logarithm: whether it is log_softmax.
     """
     x = operands[-1]
+    dtype = x.dtype
     outer, count, inner = passes.along(x, axis)
     if 1 < inner < _LEAST_COLUMNS:
-        rows = tuple(np.moveaxis(a, axis, -1) for a in operands)
-        return np.ascontiguousarray(np.moveaxis(_along_axis(kind, rows, -1, logarithm), -1, axis))
-    dtype = x.dtype
-    y = np.empty(x.shape, dtype)
-    operands = tuple([plain(a, dtype) for a in operands])  # kept here while their addresses are used
-    places = [*map(address, operands), address(y)]
-    if inner == 1:
-        run = _ROWS[kind][dtype]
-        passes.shared(lambda start, stop: run(*places, start, stop, count, logarithm), outer, x.size)
+        rows = tuple([np.moveaxis(a, axis, -1) for a in operands])
+        return np.ascontiguousarray(np.moveaxis(_along_axis(kernels, rows, -1, logarithm), -1, axis))
+    operands, y = tuple([plain(a, dtype) for a in operands]), np.empty(x.shape, dtype)
+    width = _VECTOR_BYTES // x.itemsize
+    if inner > 1:
+        most = _BLOCK_BYTES // x.itemsize // count
+        step = max(_LEAST_COLUMNS, min(inner, most) // _LEAST_COLUMNS * _LEAST_COLUMNS)
+        blocks = -(-inner // step)
+        tasks = outer * blocks
+    elif len(operands) == 1 and count < 3 * width <= 3 * outer:  # short rows: one in each lane
+        step, blocks, tasks = width, outer, -(-outer // width)
+    else:
+        rows_of = kernels[0][dtype]
+        if x.size < passes.ALONE:
+            rows_of(*operands, y, 0, outer, count, logarithm)
+            return y
+        passes.shared(lambda start, stop: rows_of(*operands, y, start, stop, count, logarithm), outer, x.size)
         return y
-    columns = _COLUMNS[kind][dtype]
-    most = _BLOCK_BYTES // x.itemsize // count
-    step = max(_LEAST_COLUMNS, min(inner, most) // _LEAST_COLUMNS * _LEAST_COLUMNS)
-    blocks = -(-inner // step)
-    need = ((2 * count + 3) if kind else (count + 2)) * step * x.itemsize
+    run, need = kernels[1][dtype], (len(operands) * count + 2) * step * x.itemsize
 
     def work(start: int, stop: int) -> None:
-        columns(*places, scratch(need), start, stop, blocks, step, count, inner, logarithm)
+        run(*operands, y, scratch(need), start, stop, blocks, step, count, inner, logarithm)
 
-    passes.shared(work, outer * blocks, x.size)
+    passes.shared(work, tasks, x.size)
     return y
 
 
-def _gradient_along_axis(dy: Array, x: Array, axis: int, y: Array | None, logarithm: bool) -> Array:
-    """Return softmax's gradient by a kernel, from y if it is given."""
-    if y is None:
-        return _along_axis("_grad", (dy, x), axis, logarithm)
-    return _along_axis("_grad_from", (dy, y), axis, logarithm)
+_FORWARD, _BACKWARD = (SOFTMAX.rows, SOFTMAX.blocks), (SOFTMAX.rows_grad, SOFTMAX.blocks_grad)
 
 
 def softmax(x: Array, axis: int) -> Array:
     """Return `exp(x) / Σ exp(x)` along the axis."""
     if passes.suits(x, _LEAST_SOFTMAX):
-        return _along_axis("", (x,), axis, logarithm=False)
+        return _along_axis(_FORWARD, (x,), axis, logarithm=False)
     y = _shifted(x, axis)
     np.exp(y, out=y)
     y /= y.sum(axis=axis, keepdims=True)
@@ -326,9 +318,9 @@ def softmax(x: Array, axis: int) -> Array:
 
 def softmax_input_grad(dy: Array, x: Array, axis: int, y: Array | None = None) -> Array:
     """Return `y · (dy - Σ dy · y)`, y computed unless it is given."""
-    if passes.suits(x, _LEAST_SOFTMAX):
-        return _gradient_along_axis(dy, x, axis, y, logarithm=False)
     y = softmax(x, axis) if y is None else y
+    if passes.suits(x, _LEAST_SOFTMAX):
+        return _along_axis(_BACKWARD, (dy, y), axis, logarithm=False)
     weighted: Array = dy * y
     weighted -= y * weighted.sum(axis=axis, keepdims=True)
     return weighted
@@ -337,16 +329,17 @@ def softmax_input_grad(dy: Array, x: Array, axis: int, y: Array | None = None) -
 def log_softmax(x: Array, axis: int) -> Array:
     """Return `x - log Σ exp(x)` along the axis."""
     if passes.suits(x, _LEAST_SOFTMAX):
-        return _along_axis("", (x,), axis, logarithm=True)
+        return _along_axis(_FORWARD, (x,), axis, logarithm=True)
     y = _shifted(x, axis)
     y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
     return y
 
 
 def log_softmax_input_grad(dy: Array, x: Array, axis: int, y: Array | None = None) -> Array:
-    """Return `dy - softmax(x) · Σ dy`; exp(y) is that softmax if y is given."""
+    """Return `dy - softmax(x) · Σ dy`, that softmax as exp(y); y is computed unless it is given."""
+    y = log_softmax(x, axis) if y is None else y
     if passes.suits(x, _LEAST_SOFTMAX):
-        return _gradient_along_axis(dy, x, axis, y, logarithm=True)
+        return _along_axis(_BACKWARD, (dy, y), axis, logarithm=True)
     total: Any = dy.sum(axis=axis, keepdims=True)
-    dx: Array = dy - (softmax(x, axis) if y is None else np.exp(y)) * total
+    dx: Array = dy - np.exp(y) * total
     return dx

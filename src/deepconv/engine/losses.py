@@ -5,31 +5,29 @@ from typing import Any
 import numpy as np
 
 from deepconv.arrays import Array
-from deepconv.engine import machine
-from deepconv.engine.kernels import threads
+from deepconv.engine import machine, passes
 from deepconv.engine.kernels.compile import library
-from deepconv.engine.kernels.memory import address, plain
+from deepconv.engine.kernels.memory import plain
 from deepconv.engine.kernels.workspace import scratch
-from deepconv.engine.settings import get_threads
 
 KERNELS = library("loss")
 
 _BLOCK = 4096
 """Scores of one block of columns: 16 KB of float32, half of a small first cache."""
 
-_WORK = 20
-"""Multiply-adds that a score is worth, its exponential above all."""
+_LABELS = np.dtype(np.int64)
+_VECTOR_BYTES = machine.target().vector_bytes
 
 
 def _lanes(dtype: np.dtype[Any]) -> int:
-    return machine.target().vector_bytes // dtype.itemsize
+    return _VECTOR_BYTES // dtype.itemsize
 
 
 def compiles(scores: Array) -> bool:
     """Tell whether there is a kernel for scores `(N, K, …)`: single ones, or enough positions for a vector."""
     if scores.dtype.char not in "fd" or not scores.size or machine.why_not_compiled() is not None:
         return False
-    inner = int(scores[0, 0].size)
+    inner: int = scores.size // (scores.shape[0] * scores.shape[1])
     return inner == 1 or inner >= _lanes(scores.dtype)
 
 
@@ -46,23 +44,30 @@ def cross_entropy(
         slope: whether the gradient is wanted.
     """
     dtype = scores.dtype
-    scores, labels = plain(scores, dtype), plain(labels, np.dtype(np.int64))
+    scores, labels = plain(scores, dtype), plain(labels, _LABELS)
     n, count = scores.shape[:2]
-    terms, dx = np.empty(labels.shape, dtype), np.empty_like(scores) if slope else None
+    terms, dx = np.empty(labels.shape, dtype), np.empty(scores.shape, dtype) if slope else None
     shares = plain(share, dtype) if isinstance(share, np.ndarray) else None
-    inner, width = labels.size // n, _lanes(dtype)
-    step = min(inner // width, max(1, _BLOCK // (count * width))) * width
-    arrays = (scores, labels, terms, dx, shares)
-    places = [0 if a is None else address(a) for a in arrays]
+    arrays = (scores, labels, terms, 0 if dx is None else dx, 0 if shares is None else shares)
     numbers = (smoothing, 0.0 if shares is not None else share)
+    inner, width = labels.size // n, _lanes(dtype)
+    if inner == 1 and not count < 3 * width <= 3 * n:
+        rows = KERNELS.cross_entropy_rows[dtype]
+        passes.shared(
+            lambda start, stop: rows(*arrays, scratch(count * dtype.itemsize), start, stop, count, *numbers),
+            n,
+            scores.size,
+        )
+        return terms, dx
+    blocks, tasks, step = KERNELS.cross_entropy_blocks[dtype], n, width
+    if inner > 1:
+        step = min(inner // width, max(1, _BLOCK // (count * width))) * width
+    else:
+        tasks = -(-n // width)
+    room = (count + 5) * step * dtype.itemsize
 
     def work(start: int, stop: int) -> None:
-        if inner == 1:
-            room = scratch(count * dtype.itemsize)
-            KERNELS.cross_entropy_rows[dtype](*places, room, start, stop, count, *numbers)
-        else:
-            room = scratch((count + 5) * step * dtype.itemsize)
-            KERNELS.cross_entropy_columns[dtype](*places, room, start, stop, step, count, inner, *numbers)
+        blocks(*arrays, scratch(room), start, stop, n, step, count, inner, *numbers)
 
-    threads.share(work, n, threads.worth(get_threads(), _WORK * scores.size))
+    passes.shared(work, tasks, scores.size)
     return terms, dx

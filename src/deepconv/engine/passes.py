@@ -17,6 +17,9 @@ _BLOCK = 1 << 14
 # A number costs about as many multiply-adds, memory counted: what decides whether a thread is woken.
 _COST = 30
 
+ALONE = 1 << 17
+"""Fewer numbers than these are never worth a second thread, and don't ask for one."""
+
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -43,13 +46,14 @@ def pointwise(kernel: Kernel, arrays: tuple[Array, ...], number: float = 0.0) ->
         number: what the kernel is told beside.
     """
     x = arrays[-1]
-    run, y = kernel[x.dtype], np.empty(x.shape, x.dtype)
-    arrays = tuple([plain(a, x.dtype) for a in arrays])  # kept here while their addresses are used
+    dtype = x.dtype
+    run, y = kernel[dtype], np.empty(x.shape, dtype)
+    arrays = tuple([plain(a, dtype) for a in arrays])  # kept here while their addresses are used
+    if x.size < ALONE:
+        run(*arrays, y, x.size, number)
+        return y
     places = [*map(address, arrays), address(y)]
     used = threads.worth(settings.get_threads(), _COST * x.size)
-    if used == 1:
-        run(*places, x.size, number)
-        return y
 
     def work(start: int, stop: int) -> None:
         first, end = start * _BLOCK, min(stop * _BLOCK, x.size)
@@ -80,4 +84,7 @@ def along(x: Array, axis: int) -> tuple[int, int, int]:
 
 def shared(work: Callable[[int, int], Any], tasks: int, numbers: int) -> None:
     """Call `work(start, stop)` for ranges of tasks, on as many threads as so many numbers are worth."""
+    if numbers < ALONE and tasks:
+        work(0, tasks)
+        return
     threads.share(work, tasks, threads.worth(settings.get_threads(), _COST * numbers))

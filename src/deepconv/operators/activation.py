@@ -55,7 +55,7 @@ def relu_input_grad(dy: Array, x: Array) -> Array:
         array([0., 7.])
     """
     op = "relu_input_grad"
-    if checks.is_plain(x) and checks.is_plain(dy) and dy.dtype is x.dtype and dy.shape == x.shape:
+    if checks.are_plain(dy, x):
         return engine.relu_input_grad(dy, x)
     dy, x = _pair(op, dy, x)
     (dy, x), result = checks.numbers(op, dy, x)
@@ -186,7 +186,7 @@ def sigmoid_input_grad(dy: Array, x: Array, *, y: Array | None = None) -> Array:
         >>> sigmoid_input_grad(np.array([8.0]), np.array([0.0]))
         array([2.])
     """
-    return _gradient("sigmoid_input_grad", engine.sigmoid_input_grad, dy, x, y)
+    return _gradient_from("sigmoid_input_grad", engine.sigmoid_input_grad, dy, x, y)
 
 
 def tanh(x: Array) -> Array:
@@ -226,7 +226,7 @@ def tanh_input_grad(dy: Array, x: Array, *, y: Array | None = None) -> Array:
         >>> tanh_input_grad(np.array([8.0]), np.array([0.0]))
         array([8.])
     """
-    return _gradient("tanh_input_grad", engine.tanh_input_grad, dy, x, y)
+    return _gradient_from("tanh_input_grad", engine.tanh_input_grad, dy, x, y)
 
 
 def silu(x: Array) -> Array:
@@ -329,6 +329,8 @@ def softmax(x: Array, axis: int = 1) -> Array:
         >>> softmax(np.array([[0.0, 0.0, np.log(2.0)]]))
         array([[0.25, 0.25, 0.5 ]])
     """
+    if checks.is_plain(x) and type(axis) is int and -x.ndim <= axis < x.ndim:
+        return engine.softmax(x, axis)
     _check_axis("softmax", axis, x)
     return _value("softmax", lambda x: engine.softmax(x, axis), x)
 
@@ -352,7 +354,7 @@ def softmax_input_grad(dy: Array, x: Array, axis: int = 1, *, y: Array | None = 
         array([[ 1., -1.]])
     """
     _check_axis("softmax_input_grad", axis, x)
-    return _gradient(
+    return _gradient_from(
         "softmax_input_grad", lambda dy, x, y: engine.softmax_input_grad(dy, x, axis, y), dy, x, y
     )
 
@@ -374,6 +376,8 @@ def log_softmax(x: Array, axis: int = 1) -> Array:
         >>> log_softmax(np.array([[0.0, 0.0]])).round(4)
         array([[-0.6931, -0.6931]])
     """
+    if checks.is_plain(x) and type(axis) is int and -x.ndim <= axis < x.ndim:
+        return engine.log_softmax(x, axis)
     _check_axis("log_softmax", axis, x)
     return _value("log_softmax", lambda x: engine.log_softmax(x, axis), x)
 
@@ -397,7 +401,7 @@ def log_softmax_input_grad(dy: Array, x: Array, axis: int = 1, *, y: Array | Non
         array([[ 2., -2.]])
     """
     _check_axis("log_softmax_input_grad", axis, x)
-    return _gradient(
+    return _gradient_from(
         "log_softmax_input_grad", lambda dy, x, y: engine.log_softmax_input_grad(dy, x, axis, y), dy, x, y
     )
 
@@ -410,25 +414,29 @@ def _value(op: str, compute: Callable[[Array], Array], x: Array) -> Array:
     return compute(np.atleast_1d(x)).reshape(x.shape).astype(result, copy=False)
 
 
-def _gradient(op: str, compute: Callable[..., Array], dy: Array, x: Array, *outputs: Array | None) -> Array:
-    """Compute a gradient in the right type and return it in the right type.
-
-    Args:
-        op: the operation that asks, for messages.
-        compute: takes dy and x, and y for each of the outputs.
-        dy, x: the gradient and the input.
-        outputs: y, or None where it is not at hand. It is of use if it has the type that is computed in: float16
-            holds too few digits of it.
-    """
-    outputs = tuple(_same(op, y, x) for y in outputs)
-    if checks.is_plain(x) and checks.is_plain(dy) and dy.dtype is x.dtype and dy.shape == x.shape:
-        return compute(dy, x, *(y if y is not None and y.dtype == x.dtype else None for y in outputs))
+def _gradient(op: str, compute: Callable[[Array, Array], Array], dy: Array, x: Array) -> Array:
+    """Compute a gradient in the right type and return it in the right type."""
+    if checks.are_plain(dy, x):
+        return compute(dy, x)
     dy, x = _pair(op, dy, x)
     (dy, x), result = checks.floats(op, _WHY.format(op), dy, x)
-    shape = x.shape
-    dy, x, *given = np.atleast_1d(dy, x, *(x if y is None else y for y in outputs))
-    used = (None if y is None or y.dtype != x.dtype else g for y, g in zip(outputs, given, strict=True))
-    return compute(dy, x, *used).reshape(shape).astype(result, copy=False)
+    return compute(*np.atleast_1d(dy, x)).reshape(x.shape).astype(result, copy=False)
+
+
+def _gradient_from(
+    op: str, compute: Callable[[Array, Array, Array | None], Array], dy: Array, x: Array, y: Array | None
+) -> Array:
+    """Compute a gradient that the output helps to find, where it is at hand.
+
+    It is of use if it has the type that is computed in: float16 holds too few digits of it.
+    """
+    if checks.are_plain(dy, x) and (y is None or checks.are_plain(y, x)):
+        return compute(dy, x, y)
+    y = _same(op, y, x)
+    dy, x = _pair(op, dy, x)
+    (dy, x), result = checks.floats(op, _WHY.format(op), dy, x)
+    given = None if y is None or y.dtype != x.dtype else np.atleast_1d(y)
+    return compute(*np.atleast_1d(dy, x), given).reshape(x.shape).astype(result, copy=False)
 
 
 def _same(op: str, y: Array | None, x: Array) -> Array | None:

@@ -74,6 +74,23 @@ def is_plain(x: Any) -> bool:
     return type(x) is np.ndarray and x.dtype in _PLAIN and x.ndim > 0
 
 
+def are_plain(a: Any, x: Any) -> bool:
+    """Tell whether both are `is_plain`, of one type and one shape.
+
+    Example:
+        >>> (
+        ...     are_plain(np.zeros(3), np.zeros(3)),
+        ...     are_plain(np.zeros(3), np.zeros(4)),
+        ...     are_plain([0.0], np.zeros(1)),
+        ... )
+        (True, False, False)
+    """
+    return (
+        type(a) is np.ndarray and type(x) is np.ndarray and a.shape == x.shape != ()
+        and (dtype := x.dtype) in _PLAIN and a.dtype is dtype
+    )  # fmt: skip
+
+
 def floats(op: str, why: str, *arrays: Array) -> tuple[list[Array], np.dtype[Any]]:
     """Return the arrays in the type they are computed in, and the result's; whole numbers are refused.
 

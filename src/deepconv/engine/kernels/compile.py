@@ -65,21 +65,20 @@ _function = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_objec
 """Makes a function of a definition and of what the machine code gets first, which here is the type of arrays."""
 
 
-class Kernel:
+class Kernel(dict[Any, Callable[..., None]]):
     """One function in machine code, for each type of number: `kernel[dtype](*args)`."""
 
     def __init__(self, module: str, name: str) -> None:
         """Take the file in `kernels/` and the function in it."""
+        super().__init__()
         self.module, self.name = module, name
-        self._loaded: dict[Any, Callable[..., None]] = {}
 
-    def __getitem__(self, dtype: np.dtype[Any]) -> Callable[..., None]:
+    def __missing__(self, dtype: np.dtype[Any]) -> Callable[..., None]:
         """Return the function for a type: loaded, or compiled where no file has it."""
-        found = self._loaded.get(dtype)
-        if found is None:
-            with _lock:
-                found = self._loaded[dtype] = self._load(dtype)
-        return found
+        with _lock:
+            if dtype not in self:
+                self[dtype] = self._load(dtype)
+            return self[dtype]
 
     def _load(self, dtype: np.dtype[Any]) -> Callable[..., None]:
         """Return the machine code as a function of Python's."""

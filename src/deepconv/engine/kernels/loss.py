@@ -2,9 +2,8 @@
 
 import math
 
-from deepconv.engine.kernels.activation import _row_exp, _row_max
 from deepconv.engine.kernels.frontend import Number, kernel, part
-from deepconv.engine.kernels.lanewise import lanes_max, like, maximum
+from deepconv.engine.kernels.lanewise import lanes_max, like
 from deepconv.engine.kernels.simd import (
     as_number,
     fma,
@@ -19,7 +18,9 @@ from deepconv.engine.kernels.simd import (
     store,
     store_part,
 )
+from deepconv.engine.kernels.softmax import copy_with_greatest, row_exp, row_max
 from deepconv.engine.kernels.transcendental import exp, log
+from deepconv.engine.kernels.turning import scatter
 
 
 @part
@@ -57,9 +58,9 @@ def cross_entropy_rows(
     width, lowest = lanes(zero), like(splat(zero), -math.inf)
     for n in range(start, stop):
         at, label = n * count, labels[n]
-        top = _row_max(x, at, count, lowest)
+        top = row_max(x, at, count, lowest)
         highest = lanes_max(top)
-        total = _row_exp(shift(x, at), row, 0, count, top)
+        total = row_exp(shift(x, at), row, 0, count, top)
         mean = _row_mean(x, at, count, top) if smoothing > 0 else zero
         terms[n] = _term(lanes_max(log(total)), x[at + label] - highest, mean, smoothing)
         if dx_at:
@@ -72,19 +73,6 @@ def cross_entropy_rows(
             if rest:
                 i = count - rest
                 store_part(dx, at + i, fma(load_part(row, i, rest), scale, less), rest)
-
-
-@part
-def _copy_columns(x, at, inner, step, count, e, top):
-    """Copy `step` columns from `x[at]` on to `e`, and write the greatest of each to `top`."""
-    width = lanes(x[0])
-    for j in range(0, step, width):
-        store(top, j, load(x, at + j))
-    for k in range(count):
-        for j in range(0, step, width):
-            v = load(x, at + k * inner + j)
-            store(e, k * step + j, v)
-            store(top, j, maximum(load(top, j), v))
 
 
 @part
@@ -109,35 +97,40 @@ def _add_columns(labels, step, count, e, block, smoothing):
 
 
 @kernel
-def cross_entropy_columns(
+def cross_entropy_blocks(
     x_at: int, labels_at: int, terms_at: int, dx_at: int, shares_at: int, scratch: int, start: int, stop: int,
-    step: int, count: int, inner: int, smoothing: Number, share: Number, zero: Number,
+    rows: int, step: int, count: int, inner: int, smoothing: Number, share: Number, zero: Number,
 ) -> None:  # fmt: skip
     """Do the same for scores `(outer, count, inner)`, the classes in the middle, of the images from `start` to `stop`.
 
     They are taken `step` columns at once, whole vectors; the last ones of an image overlap those before, and are
     done twice. Scratch holds `(count + 5) · step` numbers. Lines a power of two apart would drive each other out of
-    the caches: each line of x is read once, and each of dx written once.
+    the caches: each line of x is read once, and each of dx written once. Where `inner` is 1, what counts as an image
+    is `step` of all the rows, as many as a vector has lanes: turned, they are columns, too.
     """
     x, terms, dx = pointer(x_at, zero), pointer(terms_at, zero), pointer(dx_at, zero)
     labels, shares, e = pointer(labels_at, 0), pointer(shares_at, zero), pointer(scratch, zero)
     width, block = lanes(zero), shift(e, count * step)
-    for n in range(start, stop):
-        own = shares[n] if shares_at else share
+    for task in range(start, stop):
+        n = min(task * step, rows - step) if inner == 1 else task
         for column in range(0, inner, step):
-            first = min(column, inner - step)
+            first = 0 if inner == 1 else min(column, inner - step)
             at, place = n * count * inner + first, n * inner + first
-            _copy_columns(x, at, inner, step, count, e, block)
+            copy_with_greatest(x, at, inner, step, count, e, block)
             _add_columns(shift(labels, place), step, count, e, block, smoothing)
             for j in range(step):
                 terms[place + j] = _term(block[3 * step + j], block[step + j], block[2 * step + j], smoothing)
             if dx_at:
-                less = splat(-own * smoothing / as_number(count, zero))
                 for j in range(step):
+                    own = (shares[place + j] if inner == 1 else shares[n]) if shares_at else share
                     total = block[4 * step + j]
                     e[labels[place + j] * step + j] -= (1 - smoothing) * total
                     block[4 * step + j] = own / total
+                    block[j] = -own * smoothing / as_number(count, zero)
+                to, line = (e, step) if inner == 1 else (shift(dx, at), inner)
                 for k in range(count):
                     for j in range(0, step, width):
-                        v = fma(load(e, k * step + j), load(block, 4 * step + j), less)
-                        store(dx, at + k * inner + j, v)
+                        v = fma(load(e, k * step + j), load(block, 4 * step + j), load(block, j))
+                        store(to, k * line + j, v)
+                if inner == 1:
+                    scatter(e, shift(dx, at), count, count)

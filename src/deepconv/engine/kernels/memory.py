@@ -10,7 +10,7 @@ from deepconv.arrays import Array
 
 
 def plain(a: Array, dtype: np.dtype[Any]) -> Array:
-    """Return `a` itself, or a copy that lies in order, aligned and in `dtype`, which is native.
+    """Return `a` itself, or a copy that lies in order, aligned and in `dtype`, which is native: what kernels take.
 
     Example:
         >>> a = np.arange(6.0).reshape(2, 3)
@@ -18,9 +18,9 @@ def plain(a: Array, dtype: np.dtype[Any]) -> Array:
         (True, True)
     """
     flags = a.flags
-    if (a.dtype is dtype or a.dtype == dtype) and flags.c_contiguous and flags.aligned:
+    if flags.c_contiguous and flags.aligned and (a.dtype is dtype or a.dtype == dtype) and type(a) is np.ndarray:
         return a
-    return np.require(a, dtype, ["C", "A"])
+    return np.require(a, dtype, ["C", "A", "E"])  # E: of NumPy's own type, not one derived from it
 
 
 def _told(a: Array) -> int:

@@ -26,37 +26,10 @@ from deepconv.engine.kernels.simd import (
     store_part,
     turn_square,
 )
+from deepconv.engine.kernels.turning import gather, scatter
 
 _BLOCK = 4096
 """Pixels of a plane that are added up in the type that is computed in."""
-
-
-@part
-def _gather(x, plane, count, to):
-    """Write `count` pixels of the planes from `x` on, `plane` numbers apart, to `to`: pixel p is vector p."""
-    width = lanes(x[0])
-    if count < width:
-        for p in range(count):
-            for i in range(width):
-                to[p * width + i] = x[i * plane + p]
-        return
-    for start in range(0, count, width):
-        p = min(start, count - width)
-        turn_square(shift(x, p), plane, shift(to, p * width), width)
-
-
-@part
-def _scatter(vectors, y, plane, count):
-    """Write `count` vectors to pixels of planes that are `plane` numbers apart."""
-    width = lanes(y[0])
-    if count < width:
-        for p in range(count):
-            for i in range(width):
-                y[i * plane + p] = vectors[p * width + i]
-        return
-    for start in range(0, count, width):
-        p = min(start, count - width)
-        turn_square(shift(vectors, p * width), width, shift(y, p), plane)
 
 
 @part
@@ -133,7 +106,7 @@ def largest(
     for task in range(start, stop):
         plane, b = min(task // bands * width, planes - width), task % bands * 4
         low = band[b + 2]
-        _gather(shift(x, plane * pixels + low), pixels, band[b + 3] - low, pixel)
+        gather(shift(x, plane * pixels + low), pixels, band[b + 3] - low, pixel)
         at = 0
         for row in range(band[b], band[b + 1]):
             i, j, c = row // out_b, 2 * out_a + row % out_b, 0
@@ -152,7 +125,7 @@ def largest(
                 else:
                     store(window, at, _largest(pixel, base + first[c], cell, known[3], zero))
                     c, at = c + 1, at + width
-        _scatter(window, shift(y, plane * outputs + band[b] * out_c), outputs, at // width)
+        scatter(window, shift(y, plane * outputs + band[b] * out_c), outputs, at // width)
 
 
 @part
@@ -196,7 +169,7 @@ def sums(
     for task in range(start, stop):
         plane, b = min(task // bands * width, planes - width), task % bands * 4
         low = band[b + 2]
-        _gather(shift(x, plane * pixels + low), pixels, band[b + 3] - low, pixel)
+        gather(shift(x, plane * pixels + low), pixels, band[b + 3] - low, pixel)
         if before:
             for p in range(band[b + 3] - low):
                 store(pixel, p * width, load(pixel, p * width) / splat(divisor[(p + low) * each]))
@@ -222,7 +195,7 @@ def sums(
             place = band[b] * out_c
             for o in range(at // width):
                 store(window, o * width, load(window, o * width) / splat(divisor[(place + o) * each]))
-        _scatter(window, shift(y, plane * outputs + band[b] * out_c), outputs, at // width)
+        scatter(window, shift(y, plane * outputs + band[b] * out_c), outputs, at // width)
 
 
 @part
@@ -278,7 +251,7 @@ def winners(
     for task in range(start, stop):
         plane, b = min(task // bands * width, planes - width), task % bands * 4
         low = band[b + 2]
-        _gather(shift(x, plane * pixels + low), pixels, band[b + 3] - low, pixel)
+        gather(shift(x, plane * pixels + low), pixels, band[b + 3] - low, pixel)
         place, at = shift(won, (task // bands * outputs + band[b] * out_c) * width), 0
         for row in range(band[b], band[b + 1]):
             i, j, c = row // out_b, 2 * out_a + row % out_b, 0
@@ -300,7 +273,7 @@ def winners(
                     store(window, at, v)
                     store(place, at, w)
                     c, at = c + 1, at + width
-        _scatter(window, shift(y, plane * outputs + band[b] * out_c), outputs, at // width)
+        scatter(window, shift(y, plane * outputs + band[b] * out_c), outputs, at // width)
 
 
 @part
@@ -379,7 +352,7 @@ def largest_grad(
             low, high, at = band[b + 2], band[b + 3], 0
             place = shift(won, (group * outputs + band[b] * out_c) * width)
             windows = (band[b + 1] - band[b]) * out_c
-            _gather(shift(dy, plane * outputs + band[b] * out_c), outputs, windows, given)
+            gather(shift(dy, plane * outputs + band[b] * out_c), outputs, windows, given)
             for row in range(band[b], band[b + 1]):
                 i, j, c = row // out_b, 2 * out_a + row % out_b, 0
                 base = (table[i] * size_b + table[j]) * size_c - low
@@ -403,7 +376,7 @@ def largest_grad(
                         _share(share, base + first[c], cell, known[3], v, w, alone, zero)
                         c, at = c + 1, at + width
             after = band[b + 6] if b + 4 < 4 * bands else high
-            _scatter(share, shift(dx, plane * pixels + low), pixels, after - low)
+            scatter(share, shift(dx, plane * pixels + low), pixels, after - low)
             if b + 4 < 4 * bands:
                 _pass_on(share, low, high, after, band[b + 7], zero)
 

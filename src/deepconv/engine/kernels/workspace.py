@@ -8,9 +8,8 @@ import threading
 
 import numpy as np
 
-from deepconv.arrays import Array
-
 _ALIGNED = 64
+_NOTHING = -1, 0
 _kept = threading.local()
 
 
@@ -24,15 +23,15 @@ def scratch(size: int) -> int:
         >>> scratch(100) % 64
         0
     """
-    buffer: Array | None = getattr(_kept, "buffer", None)
-    if buffer is None or buffer.nbytes < size + _ALIGNED:
-        _kept.buffer = buffer = None  # given back first, so that both are never held at once
-        buffer = np.empty(size + _ALIGNED, np.uint8)
-        _kept.buffer = buffer
-        _kept.address = buffer.ctypes.data + (-buffer.ctypes.data) % _ALIGNED
-    return int(_kept.address)
+    room, place = getattr(_kept, "room", _NOTHING)
+    if room < size:
+        release()  # so that two are never held at once
+        _kept.buffer = buffer = np.empty(size + _ALIGNED, np.uint8)
+        place = buffer.ctypes.data + (-buffer.ctypes.data) % _ALIGNED
+        _kept.room = size, place
+    return place
 
 
 def release() -> None:
     """Give this thread's scratch memory back."""
-    _kept.buffer = None
+    _kept.buffer, _kept.room = None, _NOTHING
