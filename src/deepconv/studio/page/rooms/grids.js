@@ -73,7 +73,8 @@ export class Kinship {
     if (pixel !== undefined) { // an input pixel: every window that holds it
       const places = new Set(cells.flatMap((row, index) => (row.includes(pixel) ? [index] : [])));
       return (other) => other.pixel !== undefined ? other.pixel === pixel
-        : other.place !== undefined && places.has(other.place);
+        : other.place === undefined ? false
+          : other.tap === undefined ? places.has(other.place) : cells[other.place][other.tap] === pixel;
     }
     if (tap !== undefined) { // a weight: what it is multiplied with, everywhere
       const touched = new Set(cells.map((row) => row[tap]));

@@ -1,0 +1,165 @@
+"""The rooms of the small convolution, used in a browser as a person would; every number held against the library."""
+
+import numpy as np
+import pytest
+
+import deepconv as dc
+from tests.peers.browser import chromium, lit, table, until, visiting
+from tests.studio.running import running
+
+IMAGE = np.arange(1.0, 50).reshape(1, 1, 7, 7)
+SOBEL = np.array([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]])[None, None]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def studio():
+    with running() as found:
+        yield found
+
+
+@pytest.fixture
+def visitor(browser, studio):
+    with visiting(browser, studio) as found:
+        yield found
+
+
+def cell(page, caption, row, column):
+    found = page.locator("table.numbers").filter(has=page.locator("caption", has_text=caption)).first
+    return found.locator(f'td[data-row="{row}"][data-column="{column}"]')
+
+
+def move(page, label, value):
+    """Move the slider of a label."""
+    page.get_by_label(label, exact=True).evaluate(
+        "(input, value) => { input.value = value; input.dispatchEvent(new Event('input')); }", value
+    )
+
+
+def test_the_window_shows_the_librarys_numbers(visitor):
+    page = visitor.open("#/window?pl=2&sh=2&sw=3&h=6")
+    until(page, "document.querySelectorAll('table.numbers').length > 3")
+    y = dc.conv(IMAGE[:, :, :6], SOBEL, stride=(2, 3), padding=((0, 0), (2, 0)))[0, 0]
+    assert table(page, "output") == y.tolist()
+    assert "floor((6 + 0 + 0 - 1*(3 - 1) - 1) / 2) + 1 = 2" in page.locator(".formula").inner_text()
+    cell(page, "output", 1, 1).hover()
+    assert lit(page, "input") == [[i, j] for i in (2, 3, 4) for j in (3, 4, 5)]
+    assert lit(page, "output") == [[1, 1]]
+    columns = dc.im2col(IMAGE[:, :, :6], 3, stride=(2, 3), padding=((0, 0), (2, 0)))[0]
+    assert table(page, "what the window sees") == columns.tolist()
+    assert lit(page, "what the window sees") == [[4, j] for j in range(9)]
+
+
+def test_a_pixel_lights_every_window_that_holds_it(visitor):
+    page = visitor.open("#/window")
+    cell(page, "input", 0, 2).hover()  # the post: "3 was present three times"
+    assert "this pixel stands in 3 windows" in page.locator("[role=status]").last.inner_text()
+    assert lit(page, "output") == [[0, 0], [0, 1], [0, 2]]
+    assert sorted(lit(page, "what the window sees")) == [[0, 2], [1, 1], [2, 0]]
+
+
+def test_sliders_steps_and_the_address(visitor):
+    page = visitor.open("#/window")
+    move(page, "top", 1)
+    move(page, "down", 2)
+    expected = dc.conv(IMAGE, SOBEL, stride=(2, 1), padding=((1, 0), (0, 0)))[0, 0]
+    until(page, "n => document.querySelectorAll('td.output').length === n", expected.size)
+    assert table(page, "output") == expected.tolist()
+    page.get_by_role("button", name="Step", exact=True).click()
+    assert lit(page, "output") == [[0, 1]]
+    address = page.url
+    assert {"pt=1", "sh=2", "at=1"} <= set(address.partition("?")[2].split("&"))
+    other = page.context.new_page()
+    other.goto(address)
+    until(other, "document.querySelectorAll('td.lit').length > 3")
+    assert table(other, "output") == expected.tolist()
+    assert lit(other, "output") == [[0, 1]]
+    page.get_by_role("link", name="The matrix").click()
+    page.wait_for_selector(".room-matrix table")
+    page.go_back()
+    page.wait_for_selector(".room-window table")
+    assert page.url == address
+
+
+def test_a_setting_that_cannot_work_explains_itself(visitor):
+    page = visitor.open("#/window?h=2")
+    until(page, "document.querySelector('[role=alert]').textContent")
+    assert "is larger than the padded image (2, 7)" in page.locator("[role=alert]").inner_text()
+    move(page, "bottom", 1)
+    until(page, "!document.querySelector('[role=alert]').textContent")
+    assert np.shape(table(page, "output")) == (1, 5)
+
+
+def test_transposed_is_the_stamp(visitor):
+    page = visitor.open("#/window?t=1&h=3&w=2&r=2&s=3&sh=2&pt=1")
+    x, w = np.arange(1.0, 7).reshape(1, 1, 3, 2), (np.arange(6) * 7 + 3) % 5 - 2.0
+    page.wait_for_selector("td.output")
+    full = dc.conv_transpose(x, w.reshape(1, 1, 2, 3), stride=(2, 1))[0, 0]
+    assert table(page, "output") == full.tolist()
+    cell(page, "input", 1, 1).hover()
+    assert lit(page, "output") == [[i, j] for i in (2, 3) for j in (1, 2, 3)]
+
+
+def test_the_matrix_of_the_post_and_of_three_channels(visitor):
+    page = visitor.open("#/matrix")
+    page.wait_for_selector("td.output")
+    assert np.shape(table(page, "vec(x)")) == (25, 9)
+    page.get_by_role("button", name="25 × 27, with three channels").click()
+    until(page, "document.querySelectorAll('td.output').length > 60")
+    columns, matrix = np.array(table(page, "vec(x)")), np.array(table(page, "W, 27 × 2"))
+    x = np.arange(1.0, 148).reshape(1, 3, 7, 7)
+    assert np.array_equal(columns, dc.im2col(x, 3)[0])
+    y = dc.conv(x, np.ascontiguousarray(matrix.T).reshape(2, 3, 3, 3))[0]
+    assert table(page, "y, 25 × 2") == y.reshape(2, 25).T.tolist()
+    assert table(page, "y as an image, 5 × 5, filter 2") == y[1].tolist()
+
+
+def test_the_way_back_and_one_step(visitor):
+    page = visitor.open("#/backward?sh=2&pl=1&rate=0.5")
+    page.wait_for_selector("td.gradient")
+    page.get_by_role("button", name="1 in one place").click()
+    until(
+        page, "[...document.querySelectorAll('td.gradient')].filter(c => c.textContent === '1').length < 40"
+    )
+    words = {"stride": (2, 1), "padding": ((0, 0), (1, 0))}
+    dy = np.zeros((1, 1, 3, 6))
+    dy[0, 0, 0, 0] = 1
+    assert table(page, "dy") == dy[0, 0].tolist()
+    assert table(page, "dx") == dc.conv_input_grad(dy, SOBEL, IMAGE.shape, **words)[0, 0].tolist()
+    dw = dc.conv_weight_grad(dy, IMAGE, SOBEL.shape, **words)
+    assert table(page, "dw") == dw[0, 0].tolist()
+    assert table(page, "new weights") == (SOBEL - 0.5 * dw)[0, 0].tolist()
+    page.get_by_role("button", name="Take the step").click()
+    until(page, "document.location.hash.includes('wt=')")
+    page.wait_for_timeout(200)
+    assert table(page, "weights") == (SOBEL - 0.5 * dw)[0, 0].tolist()
+
+
+def test_the_keyboard_alone(visitor):
+    page = visitor.open("#/window")
+    page.wait_for_selector("td.output")
+    cell(page, "input", 0, 0).focus()
+    for key in ("ArrowDown", "ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    assert lit(page, "input") == [[1, 2]]
+    page.keyboard.press("Enter")
+    page.keyboard.type("100")
+    page.keyboard.press("Enter")
+    until(page, "document.location.hash.includes('x=')")
+    changed = IMAGE.copy()
+    changed[0, 0, 1, 2] = 100
+    page.wait_for_timeout(200)
+    assert table(page, "output") == dc.conv(changed, SOBEL)[0, 0].tolist()
+
+
+@pytest.mark.parametrize("room", ["window", "matrix", "backward"])
+def test_a_narrow_screen_scrolls_only_within_its_tables(browser, studio, room):
+    with visiting(browser, studio, width=320, height=640) as visitor:
+        page = visitor.open(f"#/{room}")
+        page.wait_for_selector("td")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
