@@ -171,6 +171,10 @@ _NAMES = {
         "WarmUp",
         "evaluate",
     ),
+    "estimators": (
+        "ConvClassifier",
+        "ConvRegressor",
+    ),
     "engine.settings": (
         "set_threads",
         "get_threads",
@@ -216,6 +220,8 @@ if TYPE_CHECKING:
     from deepconv.engine.settings import get_workspace_limit as get_workspace_limit
     from deepconv.engine.settings import set_threads as set_threads
     from deepconv.engine.settings import set_workspace_limit as set_workspace_limit
+    from deepconv.estimators import ConvClassifier as ConvClassifier
+    from deepconv.estimators import ConvRegressor as ConvRegressor
     from deepconv.layers import GELU as GELU
     from deepconv.layers import Add as Add
     from deepconv.layers import AvgPool1d as AvgPool1d
