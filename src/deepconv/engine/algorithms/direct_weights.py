@@ -12,6 +12,7 @@ import numpy as np
 
 from deepconv.arrays import Array
 from deepconv.engine import machine
+from deepconv.engine.algorithms import pointwise_weights
 from deepconv.engine.kernels import threads
 from deepconv.engine.kernels.compile import library
 from deepconv.engine.kernels.memory import address, plain
@@ -45,12 +46,14 @@ def refuses(problem: Problem) -> str | None:
 
 def workspace(problem: Problem) -> int:
     """Return the bytes it takes beside operands and result, all threads."""
-    work = _work(problem)
+    work = pointwise_weights.work(problem) or _work(problem)
     return work.threads * work.bytes
 
 
 def cost(problem: Problem) -> float:
     """Return the nanoseconds it takes: sums of whole tiles, dy turned, x padded and read for every block."""
+    if (found := pointwise_weights.work(problem)) is not None:
+        return pointwise_weights.cost(problem, found)
     rate, plan = rates(), _work(problem)
     item = problem.dtype.itemsize
     per_group = problem.batch * problem.places * plan.tile_rows * plan.blocks * plan.filters
@@ -71,6 +74,8 @@ def weight_grad(problem: Problem, dy: Array, x: Array) -> Array:
     """Return `dw` of `dy (N, K, *out)` and `x (N, C, *image)`."""
     if not problem.batch:
         return np.zeros(problem.weight_shape, problem.dtype)
+    if (found := pointwise_weights.work(problem)) is not None:
+        return pointwise_weights.weight_grad(problem, found, dy, x)
     dy, x, dw = (
         plain(dy, problem.dtype),
         plain(x, problem.dtype),

@@ -56,7 +56,7 @@ def _line(zero):
 
 
 @part
-def _turned(a, a_step, m, b, b_step, n, zero):
+def turn(a, a_step, m, b, b_step, n, zero):
     """Write `b[j·b_step + i] = a[i·a_step + j]` for i below m and j below n; squares at the edges overlap."""
     v = lanes(zero)
     if m < v or n < v:
@@ -84,7 +84,7 @@ def _put(a, a_step, m, b, b_step, n, zero):
 
 
 @part
-def _clear(a, count, zero):
+def clear(a, count, zero):
     """Write zeros to `a`, and up to a vector of them behind."""
     nothing = splat(zero)
     for i in range(0, count, lanes(zero)):
@@ -92,7 +92,7 @@ def _clear(a, count, zero):
 
 
 @part
-def _copy(a, step, b, count, zero):
+def copy(a, step, b, count, zero):
     """Copy every number of `a` that is `step` behind the last to `b`, and up to a vector of zeros behind."""
     v = lanes(zero)
     i = 0
@@ -126,10 +126,10 @@ def _copy_band(x, band, facts, channels, row, rows, zero):
             for h in range(lines):
                 source_h = h * facts[TAKE_H] - facts[PAD_H]
                 if source_d < 0 or source_d >= depth or source_h < 0 or source_h >= height:
-                    _clear(target, line, zero)
+                    clear(target, line, zero)
                 else:
                     source = shift(x, ((c * depth + source_d) * height + source_h) * width + facts[SKIPPED])
-                    _copy(source, step, shift(target, before), inside, zero)
+                    copy(source, step, shift(target, before), inside, zero)
                 target = shift(target, line)
 
 
@@ -156,12 +156,12 @@ def _panel(dy, panel, facts, q, stop, places, filters, width, zero):
     """Turn the places q up to `stop` of a band, `places` of them in an image, for some filters."""
     step = facts[OUT_DEPTH] * facts[OUT_HEIGHT] * facts[OUT_WIDTH]
     if filters < width:  # unused lanes: numbers left there might be denormal ones, which are slow
-        _clear(panel, (stop - q) * width, zero)
+        clear(panel, (stop - q) * width, zero)
     target = panel
     while q < stop:
         image, place = q // places, q % places
         count = min(stop - q, places - place)
-        _turned(shift(dy, image * facts[FILTERS] * step + place), step, filters, target, width, count, zero)
+        turn(shift(dy, image * facts[FILTERS] * step + place), step, filters, target, width, count, zero)
         target = shift(target, count * width)
         q += count
 
@@ -257,7 +257,7 @@ def _chunk(dy, x, dw, table, scratch, facts, group, first, stop, zero):
     panel, band = pointer(scratch + facts[PANEL_AT], zero), pointer(scratch + facts[BAND_AT], zero)
     sums, block = pointer(scratch + facts[SUMS_AT], zero), facts[ROWS_PADDED] * width
     if facts[COPIED]:
-        _clear(band, facts[IMAGES] * channels * facts[PLANE], zero)
+        clear(band, facts[IMAGES] * channels * facts[PLANE], zero)
     for n in range(0, facts[BATCH], facts[IMAGES]):
         images = min(facts[IMAGES], facts[BATCH] - n)
         for begin in range(0, places, facts[BAND]):
@@ -277,7 +277,7 @@ def _chunk(dy, x, dw, table, scratch, facts, group, first, stop, zero):
         if facts[STRAIGHT]:
             _put(share, width, rows, shift(dw, group * rows * filters + b * width), filters, count, zero)
         else:
-            _turned(share, width, rows, shift(dw, (group * filters + b * width) * rows), rows, count, zero)
+            turn(share, width, rows, shift(dw, (group * filters + b * width) * rows), rows, count, zero)
 
 
 @kernel
