@@ -50,6 +50,10 @@ LARGER = [
     Case("groups of points", (1, 6, 5, 7), (8, 3, 1, 1), dict(groups=2)),
     Case("narrow", (1, 9, 14, 3), (3, 9, 3, 3), dict(padding=[(0, 0), (7, 0)])),
     Case("few cells", (1, 4, 6, 21), (6, 2, 2, 2), dict(groups=2)),
+    # The last pixel of all is the first of the last pair of a vector, of every width: one more would be too far.
+    Case("strided to the end", (1, 3, 9, 63), (5, 3, 3, 3), dict(stride=2)),
+    Case("strided to the end, odd pixels", (1, 3, 10, 64), (5, 3, 4, 4), dict(stride=2)),
+    Case("strided, part of a vector", (1, 3, 9, 41), (5, 3, 3, 3), dict(stride=2)),
 ]
 
 at_end = cycle((True, False))
@@ -73,13 +77,13 @@ def fenced(size, aligned=1, *, ends=True):
     return begin + start
 
 
-def array(shape, dtype=float):
-    """Return an array of NaN between fences."""
+def array(shape, dtype=float, ends=None):
+    """Return an array of NaN between fences; `ends` is where it meets one, now here now there if it isn't told."""
     dtype = np.dtype(dtype)
     size = int(np.prod(shape, dtype=int)) * dtype.itemsize
     if not size:
         return np.empty(shape, dtype)
-    raw = (ctypes.c_char * size).from_address(fenced(size, ends=next(at_end)))
+    raw = (ctypes.c_char * size).from_address(fenced(size, ends=next(at_end) if ends is None else ends))
     return np.frombuffer(raw, dtype).reshape(shape)
 
 
@@ -122,7 +126,7 @@ def truth(p, x, w, dy, bias):
     return reference.conv_weight_grad_by_taps(dy, x, p.weight_shape, p.window, p.groups)
 
 
-def check(case, which, name, dtype, count):
+def check(case, which, name, dtype, count, ends):
     p = problem_of(case, which, dtype, count)
     (algorithm,) = (a for a in TABLE[which] if a.name == name)
     if algorithm.refuses(p) is not None:
@@ -134,7 +138,7 @@ def check(case, which, name, dtype, count):
     rng = np.random.default_rng(5)
     inside = []
     for shape in (p.x_shape, p.weight_shape, p.y_shape, (p.out_channels,)):
-        inside.append(array(shape, dtype))
+        inside.append(array(shape, dtype, ends))
         inside[-1][...] = rng.standard_normal(shape)
     x, w, dy, bias = inside
     operands = {"forward": lambda: (x, plan.prepare(w), bias), "input_grad": lambda: (dy, plan.prepare(w)),
@@ -159,7 +163,9 @@ def main(everything):
         for name in COMPILED:
             for i, case in enumerate(cases):
                 for dtype in ("f4", "f8") if everything else ("f8" if i % 3 == 1 else "f4",):
-                    ran[which, name] = ran.get((which, name), 0) + check(case, which, name, dtype, 1 + i % 2)
+                    for ends in (True, False):
+                        served = check(case, which, name, dtype, 1 + i % 2, ends)
+                        ran[which, name] = ran.get((which, name), 0) + served
     print(min(ran.values()))
 
 
