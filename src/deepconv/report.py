@@ -277,9 +277,9 @@ def _draw_sample(tile: Axes, sample: Sample, classes: tuple[str, ...], shown: Sh
     words = classes[sample.prediction]
     long = max(len(classes[sample.label]), len(words)) > 3
     if long:
-        words = _short(words, 14)
+        words = _short(words, 11)
     if not sample.right:
-        first = _short(classes[sample.label], 14) if long else classes[sample.label]
+        first = _short(classes[sample.label], 11) if long else classes[sample.label]
         words = f"{first}\n→ {words}" if long else f"{first} → {words}"
     color, weight = (_INK, "normal") if sample.right else (_WRONG, "bold")
     tile.set_xlabel(words, fontsize=8 if long else 12, labelpad=4, color=color, fontweight=weight)
