@@ -23,6 +23,7 @@ def correlate_planes(
     anchor: tuple[int, int] | None = None,
     out: Array | None = None,
     algorithm: str = "auto",
+    exact: bool = False,
 ) -> Array:
     """Slide a kernel over each channel of a picture and return the sums of products.
 
@@ -39,7 +40,9 @@ def correlate_planes(
     | `"constant"` | the number `constant` |
     | `"crop"` | nothing: the result has only pixels whose kernel lies within the picture |
 
-    A cell of the kernel that is zero is not looked at, as in SciPy: a NaN beneath it doesn't count.
+    A cell of the kernel that is zero is not looked at, as in SciPy: a NaN beneath it doesn't count. A kernel that is
+    an outer product, as far as its type's rounding allows, runs down the columns and then across; a large one may go
+    through Fourier space, whose errors are of the size of float64's last place of the largest number near it.
 
     Args:
         image: `(H, W, C)` or `(H, W)`, float32 or float64, which the result has too; any strides.
@@ -50,6 +53,8 @@ def correlate_planes(
             doesn't matter for `"crop"`.
         out: receives the result, if given.
         algorithm: `"auto"`, or one by its name; see `explain_planes`.
+        exact: only products and sums of whole numbers where picture and kernel are of whole numbers: exact, as long
+            as they stay below 2^24 in float32 and 2^53 in float64. No Fourier transform then.
 
     Returns:
         An array of the picture's shape (smaller by `R - 1` and `S - 1` for `"crop"`), or `out`.
@@ -69,7 +74,7 @@ def correlate_planes(
                [26., 30., 34.]])
     """
     image, cells = _operands(image, kernel)
-    problem = _problem(image.shape, image.dtype, cells, border, anchor)
+    problem = _problem(image.shape, image.dtype, cells, border, anchor, exact)
     shape = (*problem.out, *image.shape[2:])
     result = _result(out, shape, image.dtype)
     plan = choice.choose(choice.completed(problem, cells), algorithm)
@@ -93,12 +98,13 @@ def explain_planes(
     border: str = "reflect",
     anchor: tuple[int, int] | None = None,
     dtype: Any = np.float32,
+    exact: bool = False,
 ) -> PlanePlan:
     """Tell how `correlate_planes` would filter a picture, and why not otherwise.
 
     Args:
         shape: of the picture, `(H, W, C)` or `(H, W)`.
-        kernel, border, anchor: as for `correlate_planes`.
+        kernel, border, anchor, exact: as for `correlate_planes`.
         dtype: of the picture.
 
     Returns:
@@ -110,20 +116,23 @@ def explain_planes(
     Example:
         >>> told = explain_planes((300, 400, 3), np.ones((9, 9)))
         >>> told.problem.sides, sorted(told.not_chosen | {told.algorithm: ""})
-        ((9, 9), ['direct', 'separable', 'taps'])
+        ((9, 9), ['direct', 'fourier', 'separable', 'taps'])
     """
     image, cells = _operands(np.broadcast_to(np.zeros((), dtype), shape), kernel)
-    return choice.choose(choice.completed(_problem(image.shape, image.dtype, cells, border, anchor), cells))
+    problem = _problem(image.shape, image.dtype, cells, border, anchor, exact)
+    return choice.choose(choice.completed(problem, cells))
 
 
 def _problem(
-    shape: tuple[int, ...], dtype: np.dtype[Any], cells: Array, border: str, anchor: Any
+    shape: tuple[int, ...], dtype: np.dtype[Any], cells: Array, border: str, anchor: Any, exact: bool
 ) -> PlaneProblem:
     """Return what is to be computed, or raise what doesn't fit."""
     size = (cells.shape[0], cells.shape[1])
     _check_border(shape, size, border)
     height, width, channels = shape if len(shape) == 3 else (*shape, 1)
-    return PlaneProblem(height, width, channels, size, _anchor(anchor, size), border, dtype, cells.size)
+    return PlaneProblem(
+        height, width, channels, size, _anchor(anchor, size), border, dtype, cells.size, exact=exact
+    )
 
 
 def _operands(image: Any, kernel: Any) -> tuple[Array, Array]:

@@ -1,6 +1,6 @@
 """A kernel over every channel of a picture, whose rows are read where they are: cells stand `apart` numbers apart.
 
-A tile is four rows of two vectors of the result. A row of the picture is loaded once for all rows of the tile
+A tile is four rows of three or two vectors of the result. A row of the picture is loaded once for all rows of the tile
 that it serves. Rows are found by a table of their addresses, which holds what lies above and below the picture
 as well; the columns at the left and the right edge are computed from copies of them, with what lies beyond.
 """
@@ -14,15 +14,15 @@ VECTOR_BYTES = TARGET.vector_bytes
 
 @routine
 def _dense(rows, offset, w, height, width, apart, y, y_step, columns, zero):
-    """Compute four rows of `columns` numbers, two vectors at least, of a kernel of 3 rows or more.
+    """Compute four rows of `columns` numbers, three vectors at least, of a kernel of 3 rows or more.
 
     `w[k][s][i]` is the number that row k, `s` cells further, has for row i of the result. The last tile reaches back.
     """
     stays_apart()
     vector = lanes(zero)
-    for i in range(0, columns, 2 * vector):
-        j = min(i, columns - 2 * vector)
-        tile = zeros_tile(4, 2, zero)
+    for i in range(0, columns, 3 * vector):
+        j = min(i, columns - 3 * vector)
+        tile = zeros_tile(4, 3, zero)
         cell = w
         x = opaque(shift(pointer(rows[0], zero), offset + j))
         for _ in range(width):

@@ -9,10 +9,10 @@ import numpy as np
 
 from deepconv.arrays import Array
 from deepconv.engine import settings
-from deepconv.engine.pictures import direct, separable, taps
+from deepconv.engine.pictures import direct, fourier, separable, taps
 from deepconv.engine.pictures.problem import PlaneProblem, factors
 
-TABLE: dict[str, ModuleType] = {"direct": direct, "separable": separable, "taps": taps}
+TABLE: dict[str, ModuleType] = {"direct": direct, "separable": separable, "fourier": fourier, "taps": taps}
 """Of those that don't refuse the cheapest is taken, of equals the first; the last refuses nothing."""
 
 
@@ -51,11 +51,18 @@ class PlanePlan:
 def completed(problem: PlaneProblem, kernel: Array) -> PlaneProblem:
     """Return a problem with what its kernel's numbers say, and what may be used of the machine."""
     found = factors(kernel)
+    if problem.exact and found is not None and not (_is_whole(found[0]) and _is_whole(found[1])):
+        found = None
     sides = None if found is None else (int(np.count_nonzero(found[0])), int(np.count_nonzero(found[1])))
     return replace(
-        problem, cells=int(np.count_nonzero(kernel)), sides=sides,
+        problem, cells=int(np.count_nonzero(kernel)), sides=sides, finite=bool(np.isfinite(kernel).all()),
         threads=settings.get_threads(), workspace_limit=settings.get_workspace_limit(),
     )  # fmt: skip
+
+
+def _is_whole(line: Array) -> bool:
+    """Tell whether all numbers are whole."""
+    return bool((line == np.rint(line)).all())
 
 
 @lru_cache(maxsize=1024)

@@ -57,6 +57,8 @@ class PlaneProblem:
         dtype: float32 or float64.
         cells: how many of the kernel's cells are not zero.
         sides: how many of the numbers down and across are not zero, where the kernel is their outer product.
+        finite: whether all of the kernel's cells are finite.
+        exact: whether every product and sum is one of the kernel's own, as integers want it.
         threads: how many may be used.
         workspace_limit: bytes it may take beside the arrays.
     """
@@ -70,6 +72,8 @@ class PlaneProblem:
     dtype: np.dtype[Any]
     cells: int
     sides: tuple[int, int] | None = None
+    finite: bool = True
+    exact: bool = False
     threads: int = 1
     workspace_limit: int = 1 << 62
 
@@ -102,11 +106,20 @@ class PlaneProblem:
         return beyond(size, before, after, self.border)
 
 
+def _whole(kernel: Array) -> bool:
+    """Tell whether a kernel is of whole numbers, which its type holds exactly with all in between."""
+    return (
+        bool((kernel == np.rint(kernel)).all())
+        and float(np.abs(kernel).max()) < 1 / np.finfo(kernel.dtype).eps
+    )
+
+
 def factors(kernel: Array) -> tuple[Array, Array] | None:
     """Return the numbers down and across whose outer product a kernel is, or None where it is no such product.
 
     Each cell may differ from the product by 8 times the unit of its own last place, and by 1/(R·S) of that of
     the largest cell: together less than what the plain sum may round away. A product is zero where the cell is.
+    Of whole numbers the factors are whole too, and the product exact.
 
     Args:
         kernel: `(R, S)`, of float32 or float64.
@@ -124,7 +137,10 @@ def factors(kernel: Array) -> tuple[Array, Array] | None:
         return None
     p, q = divmod(int(size.argmax()), kernel.shape[1])
     with np.errstate(under="ignore"):
-        down, across = kernel[:, q].copy(), kernel[p] / kernel[p, q]
+        across = kernel[p] / kernel[p, q]
+        if _whole(kernel):
+            across = kernel[p] / kernel.dtype.type(np.gcd.reduce(kernel[p].astype(np.int64)))
+        down = kernel[:, q] / across[q]
         product = down[:, None].astype(np.float64) * across
         unit = float(np.finfo(kernel.dtype).eps)
         near = np.abs(product - kernel) <= unit * (8 * size + largest / kernel.size)
