@@ -3,36 +3,15 @@
 from __future__ import annotations
 
 import os
-import struct
-import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from deepconv.arrays import Array
+from deepconv.images.files import PIXEL_LIMIT, opened
 
 __all__ = ["PIXEL_LIMIT", "measure_picture", "read_picture"]
-
-PIXEL_LIMIT = 64_000_000
-"""The largest width times height that is decoded; a phone's 48-megapixel picture fits."""
-
-# Pictures made of pixels. Formats that run another program (EPS), fetch parts from elsewhere or hold
-# plain data (WMF, FITS, HDF5, …) stay closed.
-_FORMATS = (
-    *("PNG", "JPEG", "MPO", "GIF", "BMP", "DIB", "TIFF", "WEBP"),
-    *("PPM", "TGA", "ICO", "PCX", "SGI", "AVIF"),
-)
-
-# What Pillow's decoders are known to raise on a damaged file, besides its own error types.
-_DAMAGED = (
-    OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError,
-    EOFError, NotImplementedError, struct.error, zlib.error, MemoryError, Image.DecompressionBombError,
-)  # fmt: skip
 
 
 def read_picture(
@@ -62,14 +41,14 @@ def read_picture(
         ValueError: the file is missing, not a picture, damaged, or too large; the text names it.
 
     Example:
-        >>> import tempfile
+        >>> import pathlib, tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     file = Path(folder) / "red.png"
+        ...     file = pathlib.Path(folder) / "red.png"
         ...     Image.new("RGB", (3, 2), "red").save(file)
         ...     read_picture(file)[0, 0].tolist(), read_picture(file).shape
         ([1.0, 0.0, 0.0], (2, 3, 3))
     """
-    with _opened(Path(path), pixel_limit) as picture:
+    with opened("read_picture", path, pixel_limit) as picture:
         if at_least is not None and picture.format in {"JPEG", "MPO"}:
             height, width = at_least[::-1] if _lies_on_its_side(picture) else at_least
             picture.draft(None, (width, height))
@@ -98,13 +77,13 @@ def measure_picture(path: str | os.PathLike[str], *, pixel_limit: int = PIXEL_LI
         ValueError: the file is missing, not a picture, or too large; the text names it.
 
     Example:
-        >>> import tempfile
+        >>> import pathlib, tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Image.new("RGB", (3, 2), "red").save(Path(folder) / "red.png")
-        ...     measure_picture(Path(folder) / "red.png")
+        ...     Image.new("RGB", (3, 2), "red").save(pathlib.Path(folder) / "red.png")
+        ...     measure_picture(pathlib.Path(folder) / "red.png")
         (2, 3, False)
     """
-    with _opened(Path(path), pixel_limit) as picture:
+    with opened("measure_picture", path, pixel_limit) as picture:
         width, height = picture.size
         if _lies_on_its_side(picture):
             width, height = height, width
@@ -127,35 +106,6 @@ def _is_grey(picture: Image.Image) -> bool:
         table = colours[: len(colours) // step * step].reshape(-1, step)[:, :3]
         return bool((table == table[:, :1]).all())
     return picture.mode in {"1", "L", "LA", "La", "I", "F"} or picture.mode.startswith("I;16")
-
-
-@contextmanager
-def _opened(path: Path, pixel_limit: int) -> Iterator[Image.Image]:
-    """Open a picture of a bearable size; whatever goes wrong inside the block names the file."""
-    if not path.is_file():  # a folder, a device or a pipe would block or never end
-        kind = "no such file" if not path.exists() else "not a file"
-        raise ValueError(f"read_picture: path={str(path)!r}: {kind}; name a picture file")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of sizes, which are checked here, and odd metadata
-            Image.init()  # without it only some of the formats are known
-            formats = [name for name in _FORMATS if name in Image.OPEN]
-            with Image.open(path, formats=formats) as picture:
-                width, height = picture.size
-                if width * height > pixel_limit:
-                    raise ValueError(f"{width}x{height} pixels, more than {pixel_limit:,}; shrink it first")
-                yield picture
-    except _DAMAGED as error:
-        raise ValueError(f"read_picture: path={str(path)!r} can't be read: {_reason(error)}") from error
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "not a picture in a known format; use PNG, JPEG, TIFF, WebP, GIF or BMP"
-    if isinstance(error, Image.DecompressionBombError):  # Pillow's own limit, above ours
-        return "far more pixels than a picture of its kind should have; shrink it first"
-    words = " ".join(str(error).split()) or type(error).__name__
-    return words if "; " in words else f"{words}; save it again as PNG or JPEG"
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:

@@ -21,7 +21,16 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from deepconv.arrays import Array
 from deepconv.images.picture import Picture
-from deepconv.images.raw import NATIVE, png_chunks, ppm_bytes, read_ppm, read_tiff, tiff_strips, upright
+from deepconv.images.raw import (
+    NATIVE,
+    png_beside,
+    png_chunks,
+    ppm_bytes,
+    read_ppm,
+    read_tiff,
+    tiff_strips,
+    upright,
+)
 
 __all__ = ["PIXEL_LIMIT", "encode", "opened", "read_image"]
 
@@ -46,6 +55,9 @@ _DAMAGED = (
 _OTHER = {"L": "B", "B": "L", "N": "B" if NATIVE == "L" else "L"}
 _DEEP = {"RGB;16", "RGBA;16", "RGBX;16"}
 _ORIENTATION, _EXIF_IFD, _GPS_IFD, _XMP_TAG = 0x0112, 0x8769, 0x8825, 700
+
+# Modes of colours that become sRGB.
+_OTHER_COLOURS = ("CMYK", "LAB", "HSV", "YCbCr")
 
 # The same mark, as XMP has it.
 _TURNED = re.compile(rb'tiff:Orientation="\d"|<tiff:Orientation>\d</tiff:Orientation>')
@@ -161,7 +173,7 @@ def read_image(path: str | os.PathLike[str], *, pixel_limit: int = PIXEL_LIMIT) 
             pixels, alpha, notes = _deep(picture, op, path, pixel_limit) or _shallow(picture)
             _check_size(pixels.shape[:2], pixel_limit)  # an icon's header tells less than the picture inside
             beside = _described(picture)
-            profile, changed = picture.info.get("icc_profile"), _colours_changed(picture)
+            profile, changed = picture.info.get("icc_profile"), picture.mode in _OTHER_COLOURS
             return Picture(
                 pixels,
                 alpha,
@@ -270,7 +282,7 @@ def _shallow(picture: Image.Image) -> tuple[Array, bool, list[str]]:
         return np.asarray(turned).astype(np.float64), False, notes
     if mode == "F":
         return np.array(turned, np.float32), False, notes
-    if mode in ("CMYK", "LAB", "HSV", "YCbCr"):
+    if mode in _OTHER_COLOURS:
         turned, note = _as_srgb(turned)
         notes.append(note)
     see_through = mode in ("RGBA", "LA", "PA", "La", "RGBa") or key is not None
@@ -279,10 +291,6 @@ def _shallow(picture: Image.Image) -> tuple[Array, bool, list[str]]:
     if mode == "La":  # premultiplied grey converts to nothing but LA, premultiplied colours to RGBA
         turned = turned.convert("LA")
     return np.array(turned.convert(target)), see_through, notes
-
-
-def _colours_changed(picture: Image.Image) -> bool:
-    return picture.mode in ("CMYK", "LAB", "HSV", "YCbCr")
 
 
 def _as_srgb(picture: Image.Image) -> tuple[Image.Image, str]:
@@ -369,12 +377,12 @@ def _float_tiff(op: str, path: str | os.PathLike[str], pixel_limit: int) -> Pict
             if header[:4] not in (b"II*\0", b"MM\0*"):
                 return None
             tags = ImageFileDirectory_v2(header)
-            place = tags.next
-            stream.seek(place)
+            stream.seek(tags.next)
             tags.load(stream)
             pixels = read_tiff(stream, dict(tags), "<" if header[:2] == b"II" else ">", pixel_limit)
             exif = Image.Exif()
-            exif.load_from_fp(stream, place)
+            stream.seek(0)
+            exif.load_from_fp(stream)
             kept = _kept_exif(exif, True)
     except _DAMAGED as error:
         raise ValueError(f"{op}: path={str(path)!r} can't be read: {_reason(error)}") from error
@@ -427,7 +435,7 @@ def encode(
         texts = _png_texts(picture)
         options.pop("xmp", None)
         if pixels.dtype == np.uint16:
-            extra = [*_png_extra(options), *((chunk[0], chunk[1]) for chunk in texts.chunks)]
+            extra = [*png_beside(options), *((chunk[0], chunk[1]) for chunk in texts.chunks)]
             stream.writelines(png_chunks(pixels, extra))
             return
         options["pnginfo"] = texts
@@ -461,16 +469,6 @@ def _png_texts(picture: Picture) -> PngInfo:
     if picture.xmp:
         texts.add_itxt("XML:com.adobe.xmp", picture.xmp.decode("utf-8", "replace"))
     return texts
-
-
-def _png_extra(options: dict[str, Any]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the chunks that hold profile, resolution and EXIF data."""
-    if profile := options.get("icc_profile"):
-        yield b"iCCP", b"ICC Profile\0\0" + zlib.compress(profile)
-    if dpi := options.get("dpi"):
-        yield b"pHYs", struct.pack(">IIB", *(round(number / 0.0254) for number in dpi), 1)
-    if exif := options.get("exif"):
-        yield b"eXIf", exif.removeprefix(b"Exif\0\0")
 
 
 def _write_tiff(stream: BinaryIO, picture: Picture) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from deepconv.arrays import Array
 
-__all__ = ["png_chunks", "ppm_bytes", "read_ppm", "read_tiff", "tiff_strips", "upright"]
+__all__ = ["png_beside", "png_chunks", "ppm_bytes", "read_ppm", "read_tiff", "tiff_strips", "upright"]
 
 _BAND = 1 << 20
 _PNG_COLOURS = {1: 0, 2: 4, 3: 2, 4: 6}
@@ -59,6 +59,27 @@ def png_chunks(pixels: Array, extra: Iterable[tuple[bytes, bytes]] = ()) -> Iter
             yield _chunk(b"IDAT", data)
     yield _chunk(b"IDAT", packer.flush())
     yield _chunk(b"IEND", b"")
+
+
+def png_beside(what: Mapping[str, Any]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the chunks of a PNG file that hold profile, resolution and EXIF data.
+
+    Args:
+        what: some of `icc_profile`, `dpi`, `exif`, as Pillow names them.
+
+    Yields:
+        (name, data).
+
+    Example:
+        >>> [name for name, data in png_beside({"dpi": (72, 72)})]
+        [b'pHYs']
+    """
+    if profile := what.get("icc_profile"):
+        yield b"iCCP", b"ICC Profile\0\0" + zlib.compress(profile)
+    if dpi := what.get("dpi"):
+        yield b"pHYs", struct.pack(">IIB", *(round(number / 0.0254) for number in dpi), 1)
+    if exif := what.get("exif"):
+        yield b"eXIf", exif.removeprefix(b"Exif\0\0")
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:
