@@ -327,7 +327,7 @@ from pathlib import Path
 count, root = int(sys.argv[1]), Path(sys.argv[2])
 labels = np.arange(count) % 2
 folder = PictureFolder(root, ("a", "b"), ("one.jpg",) * count, labels, None, (), np.full((count, 2), 64), False)
-source = PictureBatches(folder, size=(64, 64), batch_size=16, workers=2)
+source = PictureBatches(folder, size=(96, 96), batch_size=8, workers=2)
 for x, y in source.epoch(0, 1):
     pass
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
@@ -338,7 +338,7 @@ def test_memory_is_that_of_a_few_batches_however_many_pictures(tmp_path, rng):
     pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
     Image.fromarray(pixels).resize((64, 64)).save(tmp_path / "one.jpg")
     peaks = []
-    for count in (128, 1536):  # all of the latter are 75 MB
+    for count in (64, 576):  # all of the latter are 64 MB
         command = [sys.executable, "-c", MEMORY, str(count), str(tmp_path)]
         peaks.append(int(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
     assert peaks[1] - peaks[0] < 8_000  # kilobytes
