@@ -133,3 +133,10 @@ def test_it_does_not_grow_without_end(operands, monkeypatch):
     for n in range(1, 12):
         dc.conv(np.zeros((n, 3, 7, 6), "f4"), w, b)
         assert len(calls._kept) <= 5
+
+
+@pytest.mark.parametrize("padding", [([1, 1], 1), ([1, 1], [1, 1])])
+def test_lists_within_tuples_are_geometry_as_well(rng, padding):
+    x, weight = rng.standard_normal((2, 3, 7, 6), np.float32), rng.standard_normal((4, 3, 3, 3), np.float32)
+    for _ in range(2):
+        np.testing.assert_array_equal(dc.conv(x, weight, padding=padding), dc.conv(x, weight, padding=1))

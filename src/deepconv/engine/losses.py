@@ -31,6 +31,13 @@ def compiles(scores: Array) -> bool:
     return inner == 1 or inner >= _lanes(scores.dtype)
 
 
+def added(terms: Array) -> float:
+    """Return the sum of the samples' losses, added up in float64."""
+    total = np.empty(1)
+    KERNELS.total[terms.dtype](terms, terms.size, total)
+    return float(total.item())
+
+
 def cross_entropy(
     scores: Array, labels: Array, smoothing: float, share: float | Array, *, slope: bool
 ) -> tuple[Array, Array | None]:
@@ -38,7 +45,7 @@ def cross_entropy(
 
     Args:
         scores: `(N, K, …)`, which `compiles`.
-        labels: class numbers `(N, …)`, checked.
+        labels: class numbers `(N, …)`; one that is no class makes its sample's loss NaN.
         smoothing: ε, from 0 to 1.
         share: what the samples' gradients are multiplied by, one for all or `(N,)`.
         slope: whether the gradient is wanted.

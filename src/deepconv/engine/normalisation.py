@@ -14,7 +14,7 @@ import numpy as np
 from deepconv.arrays import Array
 from deepconv.engine.kernels import threads
 from deepconv.engine.kernels.compile import library
-from deepconv.engine.kernels.memory import address, plain
+from deepconv.engine.kernels.memory import plain
 from deepconv.engine.machine import why_not_compiled
 from deepconv.engine.settings import get_threads
 
@@ -75,7 +75,7 @@ def _run(
     """Call a kernel for all sets of `x`, which is among the arrays; for None it gets the address 0."""
     call = getattr(KERNELS, kernel)[x.dtype]
     count, layout = sets.layout(x.shape)
-    places = [0 if a is None else address(a) for a in arrays]
+    places = [0 if a is None else a for a in arrays]
 
     def work(start: int, stop: int) -> None:
         call(*places, given, start, stop, *layout, *numbers)

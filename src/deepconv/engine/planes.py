@@ -11,7 +11,7 @@ import numpy as np
 from deepconv.arrays import Array
 from deepconv.engine import machine, passes, settings
 from deepconv.engine.kernels.compile import library
-from deepconv.engine.kernels.memory import address, plain
+from deepconv.engine.kernels.memory import plain
 from deepconv.engine.kernels.workspace import scratch
 from deepconv.engine.windowed import Axis
 
@@ -194,7 +194,7 @@ def _run(
     """
     lanes = machine.target().vector_bytes // x.itemsize
     planes, bands = x.size // case.sizes[0], len(case.bands)
-    fixed = (case.cells, case.room, address(case.table), address(case.bands), bands)
+    fixed = (case.cells, case.room, case.table, case.bands, bands)
 
     def work(start: int, stop: int) -> None:
         kernel(*given, scratch(case.scratch), *fixed, start, stop, planes, *case.sizes)
@@ -211,7 +211,7 @@ def largest(x: Array, case: Plan, shape: Sequence[int]) -> Array:
         shape: of the output.
     """
     x, y = plain(x, x.dtype), np.empty(shape, x.dtype)
-    _run(KERNELS.largest[x.dtype], (address(x), address(y)), case, x)
+    _run(KERNELS.largest[x.dtype], (x, y), case, x)
     return y
 
 
@@ -224,8 +224,8 @@ def sums(x: Array, case: Plan, shape: Sequence[int], divisor: Array | float, *, 
         before: whether pixels are divided, in place of sums.
     """
     x, y = plain(x, x.dtype), np.empty(shape, x.dtype)
-    by = np.ascontiguousarray(divisor, x.dtype)
-    given = (address(x), address(y), address(by), before, np.ndim(divisor) > 0)
+    by = plain(np.asarray(divisor, x.dtype), x.dtype)
+    given = (x, y, by, before, np.ndim(divisor) > 0)
     _run(KERNELS.sums[x.dtype], given, case, x)
     return y
 
@@ -269,7 +269,7 @@ def winners(x: Array, case: Plan, shape: Sequence[int]) -> tuple[Array, Winners]
     lanes = machine.target().vector_bytes // x.itemsize
     groups = -(-(x.size // case.sizes[0]) // lanes)
     places = np.empty((groups, case.sizes[1], lanes), x.dtype)
-    _run(KERNELS.winners[x.dtype], (address(x), address(y), address(places)), case, x)
+    _run(KERNELS.winners[x.dtype], (x, y, places), case, x)
     return y, Winners(case, x.shape, places)
 
 
@@ -282,7 +282,7 @@ def largest_grad(dy: Array, won: Winners) -> Array:
     """
     places = won.places
     dy, dx = plain(dy, places.dtype), np.empty(won.shape, places.dtype)
-    given = (address(dy), address(places), address(dx), won.case.alone)
+    given = (dy, places, dx, won.case.alone)
     _run(KERNELS.largest_grad[dx.dtype], given, won.case, dx, by_bands=False)
     return dx
 
@@ -292,9 +292,9 @@ def means(x: Array, planes: int) -> Array | None:
     if not passes.suits(x, _LEAST):
         return None
     x, y = plain(x, x.dtype), np.empty(planes, x.dtype)
-    run, at, to, pixels = KERNELS.means[x.dtype], address(x), address(y), x.size // planes
+    run, pixels = KERNELS.means[x.dtype], x.size // planes
     room = 2 * machine.target().vector_bytes ** 2 // x.itemsize
-    passes.shared(lambda start, stop: run(at, to, scratch(room), start, stop, pixels), planes, x.size)
+    passes.shared(lambda start, stop: run(x, y, scratch(room), start, stop, pixels), planes, x.size)
     return y
 
 
@@ -304,6 +304,6 @@ def means_grad(dy: Array, shape: Sequence[int]) -> Array | None:
     if not passes.suits(dx, _LEAST):
         return None
     dy = plain(dy, dy.dtype)
-    run, at, to, pixels = KERNELS.means_grad[dy.dtype], address(dy), address(dx), dx.size // dy.size
-    passes.shared(lambda start, stop: run(at, to, start, stop, pixels), dy.size, dx.size)
+    run, pixels = KERNELS.means_grad[dy.dtype], dx.size // dy.size
+    passes.shared(lambda start, stop: run(dy, dx, start, stop, pixels), dy.size, dx.size)
     return dx

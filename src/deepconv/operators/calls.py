@@ -16,6 +16,8 @@ _WORDS = (int, str, bool)
 _KINDS = (np.dtype(np.float32), np.dtype(np.float64))
 
 _kept: dict[Any, Plan] = {}
+_simple: set[Any] = set()
+"""Kinds of arguments that were found to be such as can be hashed."""
 
 
 def kinds(word: Any) -> Any:
@@ -25,7 +27,15 @@ def kinds(word: Any) -> Any:
         >>> kinds((1, True)) == kinds((1, 1)), kinds(((1, 2), 3)) == kinds(((5, 6), 7))
         (False, True)
     """
-    return tuple(map(kinds, word)) if type(word) is tuple else type(word)
+    if type(word) is not tuple:
+        return type(word)
+    found = tuple(map(type, word))
+    return tuple(map(kinds, word)) if tuple in found else found
+
+
+def _can_be_hashed(found: Any) -> bool:
+    """Tell whether arguments of these kinds can be part of a key, a list within a tuple for one not."""
+    return all(_can_be_hashed(kind) if type(kind) is tuple else kind in _WORDS for kind in found)
 
 
 def key_of(which: Pass, arrays: tuple[Any, ...], words: tuple[Any, ...]) -> Any:
@@ -48,20 +58,22 @@ def key_of(which: Pass, arrays: tuple[Any, ...], words: tuple[Any, ...]) -> Any:
     dtype = getattr(arrays[0], "dtype", None)
     if dtype not in _KINDS:
         return None
-    parts: list[Any] = [which, dtype, settings.get_threads(), settings.get_workspace_limit()]
+    shapes: list[Any] = []
     for a in arrays:
-        if type(a) is np.ndarray and a.dtype is dtype:
-            parts.append(a.shape)
-        elif a is None:
-            parts.append(None)
+        if a is None:
+            shapes.append(None)
+        elif type(a) is np.ndarray and a.dtype is dtype:
+            shapes.append(a.shape)
         else:
             return None
-    for word in words:
-        kind = type(word)
-        if kind is not tuple and kind not in _WORDS:
+    found = kinds(words)
+    if found not in _simple:
+        if not _can_be_hashed(found):
             return None
-        parts += (kinds(word) if kind is tuple else kind, word)
-    return tuple(parts)
+        if len(_simple) >= _MOST:
+            _simple.clear()
+        _simple.add(found)
+    return which, dtype, settings.get_threads(), settings.get_workspace_limit(), *shapes, words, found
 
 
 def find(key: Any) -> Plan | None:

@@ -198,6 +198,17 @@ class CrossEntropy(Loss):
                 f"0 … {shape[1] - 1} (prediction {shape}); renumber the labels or give the model more outputs"
             )
 
+    def _evaluate(
+        self, prediction: Any, target: Any, weight: Any, *, slope: bool
+    ) -> tuple[float, Array | None]:
+        if weight is None and _simple(prediction, target):
+            share = 1 / target.size
+            terms, found = engine.cross_entropy(prediction, target, self.label_smoothing, share, slope=slope)
+            value = engine.added(terms)
+            if value == value:  # NaN: a label is wrong, which is said below, or a score is NaN
+                return value * share, found
+        return super()._evaluate(prediction, target, weight, slope=slope)
+
     def _average(
         self, prediction: Array, target: Array, weight: Any, *, slope: bool
     ) -> tuple[float, Array | None]:
@@ -211,7 +222,7 @@ class CrossEntropy(Loss):
         if weight is not None:
             terms = terms.reshape(samples, -1) * share[:, None]
             return float(terms.sum(dtype=np.float64)), found
-        return float(terms.sum(dtype=np.float64)) * share, found
+        return engine.added(terms) * share, found
 
     def _terms(self, prediction: Array, target: Array) -> tuple[Array, Array]:
         prediction = np.ascontiguousarray(prediction)  # so that _hard's reshape of the slope is a view
@@ -324,6 +335,17 @@ class Huber(Loss):
         error = prediction - target.astype(prediction.dtype, copy=False)
         slope = np.clip(error, -self.delta, self.delta)
         return slope * (error - slope / 2), slope
+
+
+_CLASSES = np.dtype(np.int64)
+
+
+def _simple(scores: Any, labels: Any) -> bool:
+    """Tell whether these are scores and class numbers that need no look and no conversion, the labels' range apart."""
+    if type(scores) is not np.ndarray or type(labels) is not np.ndarray or labels.dtype is not _CLASSES:
+        return False
+    shape = scores.shape
+    return len(shape) > 1 and labels.shape == (shape[0], *shape[2:]) and engine.compiles(scores)
 
 
 def _beyond(labels: Array, classes: int) -> bool:

@@ -18,7 +18,7 @@ from deepconv.engine.algorithms import direct_weights
 from deepconv.engine.algorithms.direct_plan import Layout, layout, table
 from deepconv.engine.kernels import threads
 from deepconv.engine.kernels.compile import library
-from deepconv.engine.kernels.memory import address, plain
+from deepconv.engine.kernels.memory import plain
 from deepconv.engine.kernels.workspace import scratch
 from deepconv.engine.problem import Problem
 
@@ -80,8 +80,7 @@ class _Ready:
 
     Attributes:
         convolve, pack: the kernels.
-        table: what describes the problem to them, kept alive here.
-        described: its address.
+        table: what describes the problem to them.
         weights: numbers of the prepared weight.
         units, threads, scratch: what is shared, by how many, and the bytes that each of them takes.
         covers: whether every number of the result is written.
@@ -90,7 +89,6 @@ class _Ready:
     convolve: Callable[..., None]
     pack: Callable[..., None]
     table: Array
-    described: int
     weights: int
     units: int
     threads: int
@@ -103,8 +101,9 @@ def _ready(problem: Problem) -> _Ready:
     """Return what a call needs."""
     plan, numbers = _layout(problem), table(problem)
     convolve, pack = KERNELS.convolve[problem.dtype], KERNELS.pack_weight[problem.dtype]
-    return _Ready(convolve, pack, numbers, address(numbers), plan.weights, plan.units, _threads(problem), plan.scratch,
-                  plan.covers)  # fmt: skip
+    return _Ready(
+        convolve, pack, numbers, plan.weights, plan.units, _threads(problem), plan.scratch, plan.covers
+    )
 
 
 def prepare(problem: Problem, weight: Array) -> Array:
@@ -113,7 +112,7 @@ def prepare(problem: Problem, weight: Array) -> Array:
     packed = np.empty(ready.weights, problem.dtype)
     weight = plain(weight, problem.dtype)
     if ready.units:
-        ready.pack(address(weight), address(packed), ready.described)
+        ready.pack(weight, packed, ready.table)
     return packed
 
 
@@ -136,13 +135,7 @@ def input_grad(problem: Problem, dy: Array, weight: Array) -> Array:
 
 def _run(ready: _Ready, source: Array, weight: Array, bias: Array | None, result: Array) -> None:
     """Compute all units, shared by threads."""
-    places = (
-        address(source),
-        address(weight),
-        0 if bias is None else address(bias),
-        address(result),
-        ready.described,
-    )
+    places = source, weight, 0 if bias is None else bias, result, ready.table
 
     if ready.threads == 1:  # a small image's call is mostly Python: nothing is shared for it
         if ready.units:

@@ -36,6 +36,18 @@ def _row_mean(x, at, count, top):
 
 
 @part
+def _hit(label, count, score, zero):
+    """Return a label's score, or NaN where the label is no class: whoever sees that looks for it."""
+    return score if 0 <= label < count else zero / zero
+
+
+@part
+def _class(label, count):
+    """Return a label, or 0 where it is no class: nothing is read or written beside the scores."""
+    return label if 0 <= label < count else 0
+
+
+@part
 def _term(logarithm, hit, mean, smoothing):
     """Return the loss of a sample whose label's score is `hit` above the greatest, all of them `mean` above it."""
     if smoothing > 0:
@@ -57,12 +69,13 @@ def cross_entropy_rows(
     dx, shares, row = pointer(dx_at, zero), pointer(shares_at, zero), pointer(scratch, zero)
     width, lowest = lanes(zero), like(splat(zero), -math.inf)
     for n in range(start, stop):
-        at, label = n * count, labels[n]
+        at, label = n * count, _class(labels[n], count)
         top = row_max(x, at, count, lowest)
         highest = lanes_max(top)
         total = row_exp(shift(x, at), row, 0, count, top)
         mean = _row_mean(x, at, count, top) if smoothing > 0 else zero
-        terms[n] = _term(lanes_max(log(total)), x[at + label] - highest, mean, smoothing)
+        hit = _hit(labels[n], count, x[at + label] - highest, zero)
+        terms[n] = _term(lanes_max(log(total)), hit, mean, smoothing)
         if dx_at:
             own = shares[n] if shares_at else share
             row[label] -= (1 - smoothing) * lanes_max(total)
@@ -76,11 +89,12 @@ def cross_entropy_rows(
 
 
 @part
-def _add_columns(labels, step, count, e, block, smoothing):
+def _add_columns(labels, step, count, e, block, smoothing, zero):
     """Make `e` exponentials, and write behind the greatest scores the labels' own, the means, logarithm and sum."""
     width = lanes(e[0])
     for j in range(step):
-        block[step + j] = e[labels[j] * step + j] - block[j]
+        score = e[_class(labels[j], count) * step + j]
+        block[step + j] = _hit(labels[j], count, score - block[j], zero)
     for j in range(0, step, width):
         top = load(block, j)
         mean, total = like(top, 0.0), like(top, 0.0)
@@ -117,14 +131,14 @@ def cross_entropy_blocks(
             first = 0 if inner == 1 else min(column, inner - step)
             at, place = n * count * inner + first, n * inner + first
             copy_with_greatest(x, at, inner, step, count, e, block)
-            _add_columns(shift(labels, place), step, count, e, block, smoothing)
+            _add_columns(shift(labels, place), step, count, e, block, smoothing, zero)
             for j in range(step):
                 terms[place + j] = _term(block[3 * step + j], block[step + j], block[2 * step + j], smoothing)
             if dx_at:
                 for j in range(step):
                     own = (shares[place + j] if inner == 1 else shares[n]) if shares_at else share
                     total = block[4 * step + j]
-                    e[labels[place + j] * step + j] -= (1 - smoothing) * total
+                    e[_class(labels[place + j], count) * step + j] -= (1 - smoothing) * total
                     block[4 * step + j] = own / total
                     block[j] = -own * smoothing / as_number(count, zero)
                 to, line = (e, step) if inner == 1 else (shift(dx, at), inner)
@@ -134,3 +148,15 @@ def cross_entropy_blocks(
                         store(to, k * line + j, v)
                 if inner == 1:
                     scatter(e, shift(dx, at), count, count)
+
+
+@kernel
+def total(terms_at: int, count: int, total_at: int, zero: Number) -> None:
+    """Write the sum of `count` terms, added up in float64."""
+    terms = pointer(terms_at, zero)
+    a = b = c = d = 0.0
+    for i in range(0, count - 3, 4):
+        a, b, c, d = a + terms[i], b + terms[i + 1], c + terms[i + 2], d + terms[i + 3]
+    for i in range(count - count % 4, count):
+        a += terms[i]
+    pointer(total_at, 0.0)[0] = (a + b) + (c + d)

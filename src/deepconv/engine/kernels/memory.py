@@ -18,7 +18,12 @@ def plain(a: Array, dtype: np.dtype[Any]) -> Array:
         (True, True)
     """
     flags = a.flags
-    if flags.c_contiguous and flags.aligned and (a.dtype is dtype or a.dtype == dtype) and type(a) is np.ndarray:
+    if (
+        flags.c_contiguous
+        and flags.aligned
+        and (a.dtype is dtype or a.dtype == dtype)
+        and type(a) is np.ndarray
+    ):
         return a
     return np.require(a, dtype, ["C", "A", "E"])  # E: of NumPy's own type, not one derived from it
 
