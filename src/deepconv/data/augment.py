@@ -205,8 +205,11 @@ def _places(back: Array, shift: Array, height: int, width: int, border: str) -> 
         if border == "mirror":
             place += move + (size - 1) / 2
             turn = max(2 * (size - 1), 1)  # there and back again
-            place = np.abs(place) % turn
-            place = np.minimum(place, turn - place) + 1
+            np.abs(place, out=place)
+            if place.size and place.max() > turn:
+                place %= turn
+            np.minimum(place, turn - place, out=place)
+            place += 1
         else:
             place += move + ((size - 1) / 2 + 1)
         places.append(np.clip(place, 0, size + 1, out=place))

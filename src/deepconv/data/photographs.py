@@ -33,28 +33,37 @@ def cover(picture: Array, size: Sequence[int]) -> Array:
         [[2.0, 3.0], [8.0, 9.0]]
     """
     height, width = picture.shape[:2]
+    channels = 1 if picture.ndim == 2 else picture.shape[2]
     scale = min(height / size[0], width / size[1])  # old pixels per new one
-    wide = np.asarray(picture, np.float32)
-    tall = _resized(wide, size[0], scale)
-    return _resized(tall.swapaxes(0, 1), size[1], scale).swapaxes(0, 1)
+    rows, shares = _taps(height, size[0], scale)
+    tall = _blend(np.asarray(picture, np.float32).reshape(height, -1), rows, shares[..., None], axis=0)
+    columns, shares = _taps(width, size[1], scale)
+    columns = columns[..., None] * channels + np.arange(channels)
+    taps = len(columns)
+    small = _blend(tall, columns.reshape(taps, -1), shares.repeat(channels, axis=1), axis=1)
+    return small.reshape(*size, *picture.shape[2:])
 
 
-def _resized(picture: Array, new: int, scale: float) -> Array:
-    """Return `new` rows from the middle of a picture whose rows lie `scale` of the old ones apart."""
-    old = len(picture)
+def _taps(old: int, new: int, scale: float) -> tuple[Array, Array]:
+    """Return the old places that each of `new` ones in the middle is blended of, and their shares, `(taps, new)`."""
     reach = max(1.0, scale)
     centre = (np.arange(new) - (new - 1) / 2) * scale + (old - 1) / 2
     first = np.floor(centre - reach).astype(np.intp) + 1
-    places = first[:, None] + np.arange(int(np.ceil(2 * reach)))
-    weights = np.maximum(0.0, 1.0 - np.abs(places - centre[:, None]) / reach)
-    weights *= (places >= 0) & (places < old)
-    weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
-    places = places.clip(0, old - 1)
-    shape = (new,) + (1,) * (picture.ndim - 1)
-    rows: Array = picture[places[:, 0]] * weights[:, 0].reshape(shape)
-    for tap in range(1, places.shape[1]):
-        rows += picture[places[:, tap]] * weights[:, tap].reshape(shape)
-    return rows
+    places = first + np.arange(int(np.ceil(2 * reach)))[:, None]
+    shares = np.maximum(0.0, 1.0 - np.abs(places - centre) / reach)
+    shares *= (places >= 0) & (places < old)
+    return places.clip(0, old - 1), (shares / shares.sum(axis=0)).astype(np.float32)
+
+
+def _blend(values: Array, places: Array, shares: Array, axis: int) -> Array:
+    """Return the sum over taps of the values at `places[tap]`, each times `shares[tap]`."""
+    blended: Array = values.take(places[0], axis)
+    blended *= shares[0]
+    for place, share in zip(places[1:], shares[1:], strict=True):
+        part = values.take(place, axis)
+        part *= share
+        blended += part
+    return blended
 
 
 def grey(picture: Array) -> Array:
