@@ -139,7 +139,7 @@ def test_a_folder_with_a_run_is_never_written_over(trained):
 def test_a_folder_with_other_things_in_it_is_fine(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep")
-    assert choose_folder(tmp_path / "mine", resume=False) == tmp_path / "mine"
+    assert choose_folder(tmp_path / "mine", "digits-run", resume=False) == tmp_path / "mine"
     remove_traces(tmp_path / "mine")  # as after a run that came to nothing
     assert names(tmp_path / "mine") == ["notes.txt"]
 
@@ -180,8 +180,8 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path):
     assert "Traceback" not in err
     outcome = deepconv("train", "digits", "--resume", "--seed", 5)
     assert "--seed 5 is not the 0 that this run began with" in outcome.error
-    assert stopped_run(Path("digits-run-2")) == Path("digits-run")
-    assert stopped_run(Path("elsewhere")) is None
+    assert stopped_run(Path("digits-run-2"), "digits-run") == Path("digits-run")
+    assert stopped_run(Path("elsewhere"), "digits-run") is None
 
 
 def test_to_resume_a_finished_run_shows_it_again(trained):
@@ -241,7 +241,7 @@ def test_stopped_before_the_first_epoch_nothing_is_kept(tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("deepconv.cli.train.train_digits", interrupted)
+    monkeypatch.setattr("deepconv.cli.train_digits.train_digits", interrupted)
     outcome = deepconv(*SHORT)
     assert outcome.status == 130
     assert outcome.err.endswith("Stopped before the first epoch's end; nothing is kept.\n")
@@ -301,18 +301,12 @@ def test_out_may_not_be_a_file(tmp_path):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", ["./digits", "pictures", "Digits"])
-def test_a_folder_of_pictures_is_for_later(tmp_path, name):
-    (tmp_path / "digits").mkdir()
-    assert "comes in a later version; write deepconv train digits" in deepconv("train", name).error
-    assert "./digits" in deepconv("train", "--help").out
-
-
 @pytest.mark.parametrize(
     "words",
     [
         ["--epochs", 0], ["--epochs", "many"], ["--epochs", "9" * 400], ["--batch-size", 0], ["--learning-rate", "nan"],
         ["--learning-rate", -1], ["--seed", -1], ["--speed", 3], ["more"],
+        ["--size", 8], ["--model", "small"], ["--strict"], ["--workers", 1],
     ],
 )  # fmt: skip
 def test_a_wrong_option_is_one_line_and_makes_no_folder(tmp_path, words):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import re
@@ -28,15 +29,15 @@ __all__ = [
 MODEL, HISTORY, REPORT = "model.safetensors", "history.json", "report.png"
 CHECKPOINT = "checkpoint.safetensors"
 _OURS = (MODEL, HISTORY, REPORT, CHECKPOINT)
-_NAME = "digits-run"
 
 
-def choose_folder(out: Path | None, *, resume: bool) -> Path:
+def choose_folder(out: Path | None, name: str, *, resume: bool) -> Path:
     """Return the folder to write to, made if need be; never one in which a run would be written over.
 
     Args:
-        out: the folder asked for; None takes `digits-run`, `digits-run-2` and so on in the current folder:
-            the next one free, or to resume the last one.
+        out: the folder asked for; None takes `name`, `name-2` and so on in the current folder: the next one
+            free, or to resume the last one.
+        name: such as `digits-run`.
         resume: whether a stopped run is to go on there.
 
     Raises:
@@ -44,7 +45,7 @@ def choose_folder(out: Path | None, *, resume: bool) -> Path:
         OSError: the folder can't be made.
     """
     if out is None:
-        return _last_run() if resume else _next_free()
+        return _last_run(name) if resume else _next_free(name)
     if out.exists() and not out.is_dir():
         raise ValueError(f"train: --out {out} is a file; name a folder")
     if resume:
@@ -110,10 +111,10 @@ def holding(folder: Path, *, resume: bool) -> Iterator[None]:
         os.close(handle)
 
 
-def _next_free() -> Path:
+def _next_free(name: str) -> Path:
     number = 1
     while True:
-        folder = Path(_NAME if number == 1 else f"{_NAME}-{number}")
+        folder = Path(name if number == 1 else f"{name}-{number}")
         try:
             folder.mkdir()
         except FileExistsError:
@@ -124,34 +125,35 @@ def _next_free() -> Path:
             return folder
 
 
-def _last_run() -> Path:
+def _last_run(name: str) -> Path:
     """Return the last run that was stopped, or the last of all if none was."""
-    runs = _runs()
+    runs = _runs(name)
     if not runs:
-        raise ValueError(f"train: no {_NAME} folder here holds a run to resume; name one with --out")
+        raise ValueError(f"train: no {name} folder here holds a run to resume; name one with --out")
     stopped = [number for number, folder in runs.items() if (folder / CHECKPOINT).exists()]
     return runs[max(stopped or runs)]
 
 
-def _runs() -> dict[int, Path]:
+def _runs(name: str) -> dict[int, Path]:
     """Return the runs in the current folder that chose their own name, by number."""
     runs: dict[int, Path] = {}
-    for folder in Path().glob(f"{_NAME}*"):
-        match = re.fullmatch(rf"{_NAME}(?:-(\d+))?", folder.name)
+    for folder in Path().glob(f"{glob.escape(name)}*"):
+        match = re.fullmatch(rf"{re.escape(name)}(?:-(\d+))?", folder.name)
         if match and _held(folder):
             runs[int(match[1] or 1)] = folder
     return runs
 
 
-def stopped_run(but: Path) -> Path | None:
+def stopped_run(but: Path, name: str) -> Path | None:
     """Return the last run in the current folder that could be resumed, None if there is none.
 
     Args:
         but: the run that is about to begin.
+        name: such as `digits-run`.
     """
-    if not re.fullmatch(rf"{_NAME}(-\d+)?", str(but)):
+    if not re.fullmatch(rf"{re.escape(name)}(-\d+)?", str(but)):
         return None  # its name was chosen: other runs are none of its business
-    runs = _runs()
+    runs = _runs(name)
     stopped = [runs[n] for n in sorted(runs) if (runs[n] / CHECKPOINT).exists() and runs[n] != but]
     return stopped[-1] if stopped else None
 
@@ -173,7 +175,7 @@ def read_history(folder: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"train: {path} is damaged ({error}); name another folder with --out") from error
     if not isinstance(found, dict) or not isinstance(found.get("settings"), dict):
-        raise ValueError(f"train: {path} is not of a run on digits; name another folder with --out")
+        raise ValueError(f"train: {path} is not of a run; name another folder with --out")
     return found
 
 

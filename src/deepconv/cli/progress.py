@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -11,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from deepconv.training import EpochRecord
 from deepconv.training import Progress as Step
 
-__all__ = ["EpochProgress"]
+__all__ = ["EpochProgress", "counting"]
 
 
 class EpochProgress:
@@ -100,6 +102,35 @@ class EpochProgress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+@contextmanager
+def counting(console: Console | None, words: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Show how far something has come that is counted, for as long as the block takes.
+
+    Args:
+        console: where to; None, or one that is no terminal, shows nothing.
+        words: what is being done.
+
+    Yields:
+        A function to be called with the number done and the number of all; None where nothing is shown.
+
+    Example:
+        >>> with counting(None, "Looking through photos") as count:
+        ...     print(count)
+        None
+    """
+    if console is None or not console.is_terminal:
+        yield None
+        return
+    parts = (
+        TextColumn("{task.description}"),
+        BarColumn(40),
+        TextColumn("{task.completed:,} of {task.total:,}"),
+    )
+    with Progress(*parts, console=console, transient=True) as bar:
+        task = bar.add_task(words.replace("[", r"\["), total=0)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _percent(name: str, value: float | None) -> str:

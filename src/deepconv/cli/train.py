@@ -1,11 +1,10 @@
-"""`deepconv train`: train a network on the digits that ship, and leave a folder behind."""
+"""`deepconv train`: train a network on the digits that ship or on a folder of pictures, and leave a folder behind."""
 
 from __future__ import annotations
 
 import json
 import shlex
 import time
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,12 +23,11 @@ from deepconv.cli.folders import (
     remove_traces,
     stopped_run,
 )
+from deepconv.cli.job import Job
 from deepconv.files import clear_parts
-from deepconv.training.digits import DigitsRun, DigitsSettings, train_digits
 
 __all__ = ["train"]
 
-_DEFAULTS = DigitsSettings()
 _NOTHING_KEPT = "Stopped before the first epoch's end; nothing is kept."
 
 
@@ -37,79 +35,145 @@ def train(
     data: Annotated[
         str,
         typer.Argument(
-            metavar="digits",
-            help="The 1,797 handwritten digits that come with deepconv. A folder of that name is ./digits "
-            "(folders of pictures: a later version).",
+            metavar="digits|FOLDER",
+            help="The 1,797 handwritten digits that come with deepconv, or a folder of pictures that holds a folder "
+            "for each class. A folder of the name digits is ./digits.",
         ),
     ],
+    model: Annotated[
+        str | None,
+        typer.Option(help="The network: lenet, small, resnet or mobile [dim](chosen from the pictures)[/]."),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(help="The side in pixels that pictures are brought to [dim](theirs, at most 64)[/]."),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="<model>", help="Start from this model's weights, with a new last layer."
+        ),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(
-            min=1, max=1_000_000, help=f"How often each digit is seen [dim]({_DEFAULTS.epochs})[/]."
+            min=1,
+            max=1_000_000,
+            help="How often each picture is seen [dim](30 for the digits; else by their number)[/].",
         ),
     ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help=f"Digits per step [dim]({_DEFAULTS.batch_size})[/].")
-    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Pictures per step [dim](32)[/].")] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help=f"The highest of the schedule [dim]({_DEFAULTS.learning_rate})[/].")
+        float | None,
+        typer.Option(
+            help="The highest of the schedule [dim](0.01 for the digits; 0.005; 0.001 with --from)[/]."
+        ),
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help=f"Decides everything random [dim]({_DEFAULTS.seed})[/].")
+    seed: Annotated[int | None, typer.Option(min=0, help="Decides everything random [dim](0)[/].")] = None,
+    augment: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="How much training pictures are changed [dim](1)[/]; 0 leaves them as they are."
+        ),
     ] = None,
+    mixup: Annotated[
+        float | None,
+        typer.Option(min=0, help="Mix pairs of training pictures, such as 0.2 [dim](0: don't)[/]."),
+    ] = None,
+    validation: Annotated[
+        float | None, typer.Option(min=0, max=1, help="The share watched during training [dim](0.1)[/].")
+    ] = None,
+    test: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="The share held out and scored at the end [dim](0.2)[/]."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, max=64, help="Threads that decode pictures [dim](2)[/]; the result is the same."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse a folder with files that are no pictures, or damaged.")
+    ] = False,
     out: Annotated[
         str | None,
         typer.Option(
-            metavar="<path>", help="The folder to write; digits-run, or the next number that is free."
+            metavar="<path>",
+            help="The folder to write; digits-run, or FOLDER-run, or the next number that is free.",
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> int:
-    """Train a network on handwritten digits; half a minute.
+    """Train a network on handwritten digits (half a minute), or on a folder with a folder of pictures for each class.
 
     Writes a folder: model.safetensors (all that [bold]deepconv predict[/] needs), history.json and
-    report.png. A fifth of the digits, drawn by the seed, is held out and scored once at the end.
+    report.png. A fifth of every class, drawn by the seed, is held out and scored once at the end; a folder that has
+    train/ and test/, and perhaps val/, in it is divided as these say.
 
-    A folder that holds a run is never written over. A stopped run goes on with --resume, to the same bits.
+    A folder that holds a run is never written over. A stopped run goes on with --resume, to the same bits; it
+    loses the epoch in which it was stopped and no more.
 
-    --json prints test_accuracy, test_loss, test_digits, test_mistakes, validation_accuracy, train_digits,
-    validation_digits, parameters, seconds, settings (epochs, batch_size, learning_rate, seed), and the
-    paths out, model, history and report.
+    --json prints test_accuracy, test_loss, test_mistakes, validation_accuracy, parameters, seconds, settings (of the
+    digits epochs, batch_size, learning_rate, seed), the counts test_digits, train_digits, validation_digits, or
+    for a folder test_pictures, train_pictures, validation_pictures, classes and skipped, and the paths out, model,
+    history and report.
     """
-    if data != "digits":
-        raise ValueError(_not_here_yet(data))
     # What is not installed is said before half a minute is spent.
     from deepconv import report as _needs_matplotlib  # noqa: F401
     from deepconv.cli import progress as _needs_rich  # noqa: F401
 
-    given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
-    settings = _settings(given, {})  # checked before a folder is made
     if out == "":
         raise ValueError("train: --out is empty; name a folder, or write --out . for this one")
-    result, folder = _result_in(out, settings, given, resume=resume, talk=not quiet)
+    given = {
+        "model": model, "size": size, "start": None if start is None else str(start), "epochs": epochs,
+        "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed, "augment": augment, "mixup": mixup,
+        "validation": validation, "test": test,
+    }  # fmt: skip
+    job = _job(data, given, workers, strict=strict, talk=not quiet)
+    if not resume:  # whatever is wrong is said before a folder is made
+        job.settle({}, Path(job.name if out is None else out))
+    result, folder = _result_in(out, job, resume=resume, talk=not quiet)
     result = {name: value for name, value in result.items() if name not in _LONG} | _paths(folder)
     if as_json:
         console.say_json(result)
     elif not quiet:
-        _show(result, folder)
+        _show(job, result, folder)
     return 0
 
 
-def _result_in(
-    out: str | None, settings: DigitsSettings, given: dict[str, Any], *, resume: bool, talk: bool
-) -> tuple[dict[str, Any], Path]:
+_LONG = ("epochs", "best_epoch", "confusion", "mistakes", "data", "per_class", "skipped_files")
+"""What history.json has and --json leaves out."""
+
+
+def _job(data: str, given: dict[str, Any], workers: int | None, *, strict: bool, talk: bool) -> Job:
+    if data == "digits":
+        from deepconv.cli.train_digits import DigitsJob
+
+        return DigitsJob({**given, "workers": workers, "strict": strict})
+    if not Path(data).exists():
+        raise ValueError(
+            f"train: there is no folder {data}; name one with a folder of pictures for each class, or write "
+            f"deepconv train digits"
+        )
+    from deepconv.cli.train_pictures import PicturesJob
+    from deepconv.data import pictures as _needs_pillow  # noqa: F401
+
+    return PicturesJob(data, given, workers=2 if workers is None else workers, strict=strict, talk=talk)
+
+
+def _result_in(out: str | None, job: Job, *, resume: bool, talk: bool) -> tuple[dict[str, Any], Path]:
     """Train, or resume, or find what a finished run came to, with no other run in the folder meanwhile."""
     try:
-        folder = choose_folder(None if out is None else Path(out), resume=resume)
+        folder = choose_folder(None if out is None else Path(out), job.name, resume=resume)
         with holding(folder, resume=resume):
             if resume:
                 found = read_history(folder)
-                settings = _settings(given, found.get("settings", {}))
                 if "test_accuracy" in found and not (folder / CHECKPOINT).exists():
+                    job.check(found, folder)
                     return found, folder  # finished already
-            return _run(folder, settings, resume=resume, talk=talk), folder
+                job.settle(found, folder)
+            return _run(folder, job, resume=resume, talk=talk), folder
     except BrokenPipeError:
         raise  # of standard error, not of the folder
     except OSError as error:
@@ -119,31 +183,7 @@ def _result_in(
         ) from error
 
 
-_LONG = ("epochs", "best_epoch", "confusion", "mistakes")
-"""What history.json has and --json leaves out."""
-
-
-def _not_here_yet(data: str) -> str:
-    folder = f"{data.rstrip('/')} is a folder, and training" if Path(data).is_dir() else "Training"
-    return f"train: {folder} on pictures of one's own comes in a later version; write deepconv train digits"
-
-
-def _settings(given: dict[str, Any], found: dict[str, Any]) -> DigitsSettings:
-    """Return what the run is told: by the options, else as it began, else by default."""
-    known = {field.name for field in fields(DigitsSettings)}
-    began = {name: value for name, value in found.items() if name in known}
-    told = {name: value for name, value in given.items() if value is not None}
-    for name in told.keys() & began.keys():
-        if told[name] != began[name]:
-            option = f"--{name.replace('_', '-')}"
-            raise ValueError(
-                f"train: {option} {told[name]} is not the {began[name]} that this run began with; leave it "
-                f"out to go on, or leave out --resume to begin anew"
-            )
-    return DigitsSettings(**{**asdict(_DEFAULTS), **began, **told})
-
-
-def _run(folder: Path, settings: DigitsSettings, *, resume: bool, talk: bool) -> dict[str, Any]:
+def _run(folder: Path, job: Job, *, resume: bool, talk: bool) -> dict[str, Any]:
     """Train in a folder, and leave it whole, or as it can be resumed, or as it was."""
     from rich.console import Console
 
@@ -153,96 +193,38 @@ def _run(folder: Path, settings: DigitsSettings, *, resume: bool, talk: bool) ->
     progress = EpochProgress(Console(stderr=True))
     try:
         if not (resume and (folder / HISTORY).exists()):
-            put(folder / HISTORY, json.dumps({"settings": settings.to_dict()}, indent=1))
+            put(folder / HISTORY, json.dumps(job.begun(), indent=1))
         if talk:
-            _announce(folder, resume=resume)
-        callbacks = [progress] if talk else []
-        run = train_digits(settings, callbacks=callbacks, checkpoint=folder / CHECKPOINT, resume=resume)
+            job.announce(folder)
+            if not resume and (other := stopped_run(folder, job.name)):
+                console.say_aside(f"{other} holds a stopped run; add --resume to go on with that one.")
+        model = job.train([progress] if talk else [], folder / CHECKPOINT, resume=resume)
         progress.stop()
-        return _finish(folder, run, time.perf_counter() - began)
+        return _finish(folder, job, model, time.perf_counter() - began)
     except BaseException as error:
         progress.stop()
         kept = (folder / CHECKPOINT).exists()
         if not kept:
             remove_traces(folder)
         if isinstance(error, KeyboardInterrupt):
-            console.say_aside(_how_to_go_on(folder) if kept else _NOTHING_KEPT)
+            console.say_aside(_how_to_go_on(job, folder) if kept else _NOTHING_KEPT)
         raise
 
 
-def _announce(folder: Path, *, resume: bool) -> None:
-    console.say_aside(f"Training on handwritten digits; writing to {folder}.")
-    if not resume and (other := stopped_run(folder)):
-        console.say_aside(f"{other} holds a stopped run; add --resume to go on with that one.")
+def _how_to_go_on(job: Job, folder: Path) -> str:
+    return f"Stopped. Go on with: deepconv train {job.words} --out {shlex.quote(str(folder))} --resume"
 
 
-def _how_to_go_on(folder: Path) -> str:
-    return f"Stopped. Go on with: deepconv train digits --out {shlex.quote(str(folder))} --resume"
-
-
-def _finish(folder: Path, run: DigitsRun, seconds: float) -> dict[str, Any]:
+def _finish(folder: Path, job: Job, model: Any, seconds: float) -> dict[str, Any]:
     """Write what the folder shall hold; the checkpoint goes when all of it is there."""
-    result = _result(run, seconds)
-    run.model.save(folder / MODEL)
-    _report(folder, run, result)
-    put(folder / HISTORY, json.dumps({**result, **_details(run)}, indent=1, allow_nan=False))
+    result = job.result(seconds)
+    model.save(folder / MODEL)
+    job.report(folder / REPORT, result)
+    put(folder / HISTORY, json.dumps({**result, **job.details()}, indent=1, allow_nan=False))
     for name in (MODEL, HISTORY, REPORT, CHECKPOINT):  # a killed run may have left something half written
         clear_parts(folder / name)
     (folder / CHECKPOINT).unlink()
     return result
-
-
-def _result(run: DigitsRun, seconds: float) -> dict[str, Any]:
-    """Return the numbers that the run came to; the keys are documented in docs/cli.md."""
-    from deepconv.data.digits import split_digits
-
-    split = split_digits(run.settings.seed)
-    values = [parameter.data for parameter in run.model.parameters().values()]
-    return {
-        "test_accuracy": run.scores.accuracy,
-        "test_loss": run.scores.loss,
-        "test_digits": len(run.scores.labels),
-        "test_mistakes": run.scores.mistakes,
-        "validation_accuracy": run.history[-1].validation_accuracy,
-        "train_digits": len(split.train[1]),
-        "validation_digits": len(split.validation[1]),
-        "parameters": sum(value.size for value in values if value is not None),
-        "seconds": round(seconds, 2),
-        "settings": run.settings.to_dict(),
-    }
-
-
-def _details(run: DigitsRun) -> dict[str, Any]:
-    """Return what history.json has beyond the result: the epochs, the confusion matrix, the mistakes."""
-    scores = run.scores
-    wrong = (scores.predictions != scores.labels).nonzero()[0]
-    mistakes = [
-        {
-            "place": int(place),
-            "is": scores.classes[scores.labels[place]],
-            "taken_for": scores.classes[scores.predictions[place]],
-            "probability": float(scores.certainties[place]),
-        }
-        for place in wrong
-    ]
-    return {**json.loads(run.history.to_json()), "confusion": scores.confusion.tolist(), "mistakes": mistakes}
-
-
-def _report(folder: Path, run: DigitsRun, result: dict[str, Any]) -> None:
-    from deepconv.report import write_report
-
-    told, percent = run.settings, f"{result['test_accuracy'] * 100:.2f} %"
-    write_report(
-        folder / REPORT,
-        title=f"Handwritten digits: {percent} of {result['test_digits']} held-out digits right",
-        subtitle=f"{result['train_digits']:,} digits trained on, {result['validation_digits']} for validation · "
-        f"{told.epochs} epochs of batches of {told.batch_size} · learning rate {told.learning_rate:g} · "
-        f"seed {told.seed} · {result['parameters']:,} parameters · {result['seconds']:.0f} s",
-        history=run.history,
-        model=run.model,
-        scores=run.scores,
-        things="digits",
-    )
 
 
 def _paths(folder: Path) -> dict[str, str]:
@@ -250,26 +232,17 @@ def _paths(folder: Path) -> dict[str, str]:
     return {"out": str(folder), **{key: str(folder / name) for key, name in names.items()}}
 
 
-def _show(result: dict[str, Any], folder: Path) -> None:
+def _show(job: Job, result: dict[str, Any], folder: Path) -> None:
     """Print the closing table."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    right = result["test_digits"] - result["test_mistakes"]
-    accuracy = Text(f"{result['test_accuracy'] * 100:.2f} %", "bold green")
-    accuracy.append(f"  ({right} of {result['test_digits']} digits that it never saw)", "not bold default")
-    epochs, seconds = result["settings"]["epochs"], result["seconds"]
-    rows = {
-        "held-out accuracy": accuracy,
-        "validation accuracy": Text(f"{(result['validation_accuracy'] or 0) * 100:.2f} %"),
-        "trained on": Text(
-            f"{result['train_digits']:,} digits, {epochs} epoch{'s' * (epochs != 1)}, {seconds:.1f} s"
-        ),
-        "model": Text(str(folder / MODEL)),
-        "history": Text(str(folder / HISTORY)),
-        "report": Text(str(folder / REPORT)),
+    rows = job.rows(result)
+    rows |= {
+        name: Text(str(folder / file))
+        for name, file in zip(("model", "history", "report"), (MODEL, HISTORY, REPORT), strict=True)
     }
     table = Table(show_header=False, box=box.SIMPLE)
     table.add_column()
