@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from deepconv.data.augment import Affine, Compose, CutOut, Flip, Noise, Shift, warp
+from deepconv.data.augment import Affine, ColourJitter, Compose, CutOut, Flip, Mixup, Noise, Shift, warp
 
 CHANGES = [
     Shift(2),
@@ -11,6 +11,9 @@ CHANGES = [
     Flip(),
     CutOut(3),
     Noise(0.1),
+    Shift(3, border="mirror"),
+    Affine(degrees=40, shift=9, border="mirror"),
+    ColourJitter(brightness=0.3, contrast=0.3),
     Compose(Shift(1), Affine(degrees=5), Noise(0.05)),
 ]
 
@@ -168,9 +171,138 @@ def test_noise_has_the_spread_asked_for():
     assert abs(np.mean(noise)) < 0.01
 
 
+def mirrored(x, frame):
+    """The pictures with their own mirror image around them, index by index."""
+    for axis in (2, 3):
+        size = x.shape[axis]
+        turn = max(2 * (size - 1), 1)
+        places = np.abs(np.arange(-frame, size + frame)) % turn
+        x = x.take(np.minimum(places, turn - places), axis)
+    return x
+
+
+@pytest.mark.parametrize("size", [(7, 9), (2, 3), (1, 4)])
+def test_shift_brings_in_the_mirror_image(size):
+    x = pictures(n=60, height=size[0], width=size[1])
+    y = Shift(3, border="mirror")(x, np.random.default_rng(0))
+    for old, new in zip(mirrored(x, 3), y, strict=True):
+        crops = [old[:, i : i + size[0], j : j + size[1]] for i in range(7) for j in range(7)]
+        assert any(np.array_equal(crop, new) for crop in crops)
+
+
+@pytest.mark.parametrize("size", [(7, 9), (2, 3), (1, 4)])
+def test_warp_brings_in_the_mirror_image(size):
+    x = pictures(height=size[0], width=size[1])
+    np.testing.assert_array_equal(transform(x, np.eye(2), border="mirror"), x)
+    wide = mirrored(x, 12)
+    for down, right in ((5, -11), (-12, 0), (2, 3)):
+        y = transform(x, np.eye(2), (down, right), border="mirror")
+        window = wide[:, :, 12 + down : 12 + down + size[0], 12 + right : 12 + right + size[1]]
+        np.testing.assert_allclose(y, window, atol=1e-12)
+    y = transform(x, np.eye(2), (0, 0.25), border="mirror")
+    window = 0.75 * wide[:, :, 12:-12, 12 : 12 + size[1]] + 0.25 * wide[:, :, 12:-12, 13 : 13 + size[1]]
+    np.testing.assert_allclose(y, window, atol=1e-12)
+
+
+def test_the_border_stands_in_the_words_only_where_it_is_another():
+    assert repr(Shift(2)) == "Shift(pixels=2, fill=0.0)"  # as checkpoints written before it have them
+    assert repr(Affine(3)) == "Affine(degrees=3, scale=0.0, shift=0.0, shear=0.0, fill=0.0)"
+    assert repr(Shift(2, border="mirror")) == "Shift(pixels=2, fill=0.0, border='mirror')"
+
+
+def colourful(n=300):
+    return np.random.default_rng(3).uniform(0.35, 0.65, (n, 3, 4, 5))
+
+
+LUMA = np.array([0.299, 0.587, 0.114])
+
+
+def factors(before, after):
+    return (after / before).reshape(len(before), -1)
+
+
+def test_jitter_of_brightness_multiplies_evenly_in_the_logarithm():
+    x = colourful(2000)
+    found = factors(x, ColourJitter(brightness=0.5)(x, np.random.default_rng(0)))
+    np.testing.assert_allclose(found.max(axis=1), found.min(axis=1))
+    assert (found.min(), found.max()) == pytest.approx((1 / 1.5, 1.5), abs=0.02)
+    assert abs(np.log(found[:, 0]).mean()) < 0.03
+
+
+def test_jitter_of_contrast_stretches_about_the_mean_brightness():
+    x = colourful()
+    y = ColourJitter(contrast=0.5)(x, np.random.default_rng(0))
+    middle = np.einsum("nchw,c->n", x, LUMA)[:, None, None, None] / 20
+    found = factors(x - middle, y - middle)
+    np.testing.assert_allclose(found.max(axis=1), found.min(axis=1), rtol=1e-6)
+    assert (found.min(), found.max()) == pytest.approx((1 / 1.5, 1.5), abs=0.02)
+
+
+def test_jitter_of_saturation_leaves_each_pixels_brightness_and_grey_pictures():
+    x = colourful()
+    y = ColourJitter(saturation=0.5)(x, np.random.default_rng(0))
+    np.testing.assert_allclose(np.einsum("nchw,c", y, LUMA), np.einsum("nchw,c", x, LUMA), atol=1e-6)
+    grey = np.einsum("nchw,c->nhw", x, LUMA)[:, None]
+    found = factors(x - grey, y - grey)
+    np.testing.assert_allclose(found.max(axis=1), found.min(axis=1), rtol=1e-5)
+    assert (found.min(), found.max()) == pytest.approx((1 / 1.5, 1.5), abs=0.02)
+    plain = np.repeat(x[:, :1], 3, axis=1)
+    np.testing.assert_allclose(ColourJitter(saturation=2)(plain, np.random.default_rng(0)), plain)
+    np.testing.assert_array_equal(ColourJitter(saturation=2)(x[:, :1], np.random.default_rng(0)), x[:, :1])
+
+
+def test_jitter_stays_within_0_and_1_and_draws_its_factors_apart():
+    x = np.random.default_rng(3).random((200, 3, 4, 5))
+    y = ColourJitter(2, 2, 2)(x, np.random.default_rng(0))
+    assert (y.min(), y.max()) == (0, 1)
+    grey = np.repeat(np.linspace(0.4, 0.6, 200).reshape(-1, 1, 1, 1), 4, axis=3)
+    y = ColourJitter(0.5, 0.5)(grey * [0.9, 1, 1, 1.1], np.random.default_rng(0))
+    light, contrast = (
+        y.mean(axis=(1, 2, 3)) / grey.mean(axis=(1, 2, 3)),
+        np.ptp(y, axis=3)[:, 0, 0] / y[:, 0, 0, 1],
+    )
+    assert abs(np.corrcoef(light, contrast)[0, 1]) < 0.2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_mixup_blends_each_sample_with_another(dtype):
+    n = 50
+    x, y, weight = np.eye(n, dtype=dtype), np.eye(n, 7, dtype=np.float32), np.arange(n, dtype=float)
+    before = [array.copy() for array in (x, y, weight)]
+    blended, targets, weights = Mixup(0.3)(x, y, np.random.default_rng(0), weight=weight)
+    for array, kept in zip((x, y, weight), before, strict=True):
+        np.testing.assert_array_equal(array, kept)
+    assert (blended.dtype, targets.dtype) == (dtype, np.float32)
+    np.testing.assert_allclose(blended.sum(axis=1), 1, rtol=1e-6)
+    own = np.diag(blended)
+    assert all((row > 1e-9).sum() <= 2 for row in blended)
+    partners = np.array([np.argmax(np.where(np.arange(n) == i, -1, row)) for i, row in enumerate(blended)])
+    assert len(set(partners[own < 0.999])) == (own < 0.999).sum()  # no two share a partner
+    np.testing.assert_allclose(targets, own[:, None] * y + (1 - own)[:, None] * y[partners], atol=1e-6)
+    np.testing.assert_allclose(weights, own * weight + (1 - own) * weight[partners], atol=1e-5)
+    again = Mixup(0.3)(x, y, np.random.default_rng(0))
+    np.testing.assert_array_equal(again[0], blended)
+    assert again[2] is None
+
+
+def test_mixup_of_one_sample_and_of_none():
+    x, y = np.ones((1, 3)), np.ones((1, 2)) / 2
+    np.testing.assert_allclose(Mixup(1.0)(x, y, np.random.default_rng(0))[0], x)
+    assert Mixup(1.0)(x[:0], y[:0], np.random.default_rng(0))[0].shape == (0, 3)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: Shift(1, border="wrap"), "Shift: border='wrap' is neither 'fill' nor 'mirror'"),
+        (lambda: Affine(border=None), "Affine: border=None is neither"),
+        (lambda: ColourJitter(contrast=-1), "ColourJitter: contrast=-1 is negative"),
+        (lambda: Mixup(0), "Mixup: alpha=0 is not a finite number above 0; use 0.2"),
+        (lambda: Mixup(float("nan")), "Mixup: alpha=nan"),
+        (
+            lambda: Mixup(1)(np.ones((2, 3)), np.array([0, 1]), np.random.default_rng(0)),
+            r"Mixup: y has shape \(2,\) and dtype int64; give probabilities \(2, K\)",
+        ),
         (lambda: Shift(-1), "Shift: pixels=-1 is negative"),
         (lambda: Affine(degrees=-3), "Affine: degrees=-3 is negative"),
         (lambda: Affine(scale=float("nan")), "Affine: scale=nan"),
@@ -185,7 +317,7 @@ def test_refusals(make, message):
         make()
 
 
-@pytest.mark.parametrize("change", [Affine(degrees=5), Noise(0.1)])
+@pytest.mark.parametrize("change", [Affine(degrees=5), Noise(0.1), ColourJitter(0.1)])
 def test_integers_cannot_hold_what_lies_between(change):
     with pytest.raises(TypeError, match=r"x has dtype uint8.*use astype\(np.float32\)"):
         change(np.zeros((1, 1, 4, 4), np.uint8), np.random.default_rng(0))
