@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from deepconv import __version__
-from deepconv.cli import calibrate, console, doctor, explain, predict, train
+from deepconv.cli import calibrate, check, console, doctor, explain, predict, train
 from deepconv.training import TrainingDiverged
 
 __all__ = ["app", "run"]
@@ -24,7 +24,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 
-for _command in (train.train, predict.predict, explain.explain, doctor.doctor, calibrate.calibrate):
+for _command in (
+    *(train.train, predict.predict, explain.explain, check.check),
+    *(doctor.doctor, calibrate.calibrate),
+):
     # Rich would keep the line breaks of the source.
     _paragraphs = (_command.__doc__ or "").split("\n\n")
     app.command(help="\n\n".join(" ".join(text.split()) for text in _paragraphs))(_command)
