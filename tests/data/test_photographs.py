@@ -97,6 +97,10 @@ def test_the_steps_are_plain_json_and_prepare_any_picture(channels, rng):
     ("settings", "message"),
     [
         ({"channels": 2}, "channels=2 is neither 1"),
+        ({"size": 64}, r"size=64 is not \(height, width\); use \(64, 64\), say"),
+        ({"size": (64, 64, 3)}, r"size=\(64, 64, 3\) is not"),
+        ({"size": (64, 6.5)}, r"size=\(64, 6\.5\) is not"),
+        ({"size": "64"}, "size='64' is not"),
         ({"mean": [0.5] * 3}, "mean and std come together; give both or neither"),
         ({"mean": [0.5], "std": [0.5]}, r"must have one number per channel, 3"),
         ({"size": (0, 4)}, r"size=\[0, 4\] must be whole and at least 1"),

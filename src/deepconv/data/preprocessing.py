@@ -16,6 +16,7 @@ import numpy as np
 
 from deepconv.arrays import Array
 from deepconv.data.photographs import cover, grey, standardise
+from deepconv.geometry import whole_number
 
 __all__ = ["DIGITS", "STEPS", "check_steps", "photograph_steps", "preprocess", "run_steps"]
 
@@ -118,11 +119,14 @@ def photograph_steps(
         >>> [step["step"] for step in photograph_steps((32, 32), 1, mean=[0.4], std=[0.2])]
         ['cover', 'grey', 'standardise']
     """
+    lengths = [whole_number(length) for length in size] if isinstance(size, Sequence) else []
+    if len(lengths) != 2 or None in lengths:
+        raise ValueError(f"photograph_steps: size={size!r:.100} is not (height, width); use (64, 64), say")
     if channels not in (1, 3):
         raise ValueError(f"photograph_steps: channels={channels!r} is neither 1 (grey) nor 3 (colour)")
     if (mean is None) != (std is None):
         raise ValueError("photograph_steps: mean and std come together; give both or neither")
-    steps: list[dict[str, Any]] = [{"step": "cover", "size": [int(length) for length in size]}]
+    steps: list[dict[str, Any]] = [{"step": "cover", "size": lengths}]
     if channels == 1:
         steps.append({"step": "grey"})
     if mean is not None and std is not None:
