@@ -57,6 +57,24 @@ class Time:
         return {"first": self.first, "warm": median_cpu_seconds(self.call), "digests": self.digests}
 
 
+class Once:
+    """CPU seconds of one call for each answer: of a peer that takes seconds, and changes nothing."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.first: float | None = None
+        self.digests: list[float] = []
+
+    def answer(self) -> dict[str, Any]:
+        """Return what `Time` returns."""
+        start = time.process_time()
+        result = self.call()
+        took = time.process_time() - start
+        if self.first is None:
+            self.first, self.digests = took, [digest(result)] * _DIGESTS
+        return {"first": self.first, "warm": took, "digests": self.digests}
+
+
 def median_cpu_seconds(call: Call) -> float:
     """Return the median CPU time of a call, once it has been called before."""
     call()
@@ -210,5 +228,10 @@ def _status(entry: str) -> int:
     raise RuntimeError(f"the system does not tell {entry} of a process")
 
 
-MEASURES: dict[str, Callable[[Call], Measure]] = {"time": Time, "threads": Threads, "memory": Memory}
+MEASURES: dict[str, Callable[[Call], Measure]] = {
+    "time": Time,
+    "once": Once,
+    "threads": Threads,
+    "memory": Memory,
+}
 """Every measure by name."""

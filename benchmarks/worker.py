@@ -18,6 +18,7 @@ Builder = Callable[[dict[str, Any]], Call | None]
 SUBJECTS = {
     "layers": "benchmarks.peers",
     "operators": "benchmarks.operator_peers",
+    "pictures": "benchmarks.picture_peers",
     "training": "benchmarks.training_peers",
 }
 """The module of each subject; its `PEERS` has a builder for every peer."""
