@@ -55,12 +55,12 @@ class Client:
 
 
 @contextlib.contextmanager
-def running(**options):
+def running(host="127.0.0.1", **options):
     """Run a studio in a thread for as long as the block takes."""
     listening = bind("127.0.0.1", 0)
     token = "a-token-for-tests"
     config = uvicorn.Config(
-        create_app(Gate(token), **options),
+        create_app(Gate(token, host), **options),
         log_level="critical",
         ws_max_size=MOST_BYTES,
         ws_per_message_deflate=False,

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from deepconv.studio.rooms import ROOMS, greeting
-from deepconv.studio.security import Gate, Guard
+from deepconv.studio.security import Gate, Guard, is_loopback
 from deepconv.studio.session import Session
 from deepconv.studio.wire import WireError, decode
 
@@ -54,7 +54,7 @@ def create_app(gate: Gate, *, model: str | os.PathLike[str] | None = None) -> AS
             return
         await socket.accept()
         session = Session(_sender(socket), ROOMS, executor)
-        session.state["model"] = model
+        session.state |= {"model": model, "loopback": is_loopback(gate.host)}
         clients.add(session)
         try:
             await _serve(socket, session)

@@ -16,7 +16,7 @@ from typing import Any
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["CONTENT_POLICY", "Gate", "Guard", "new_token"]
+__all__ = ["CONTENT_POLICY", "Gate", "Guard", "is_loopback", "new_token"]
 
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -83,8 +83,8 @@ class Gate:
         try:
             address = ipaddress.ip_address(name)
         except ValueError:
-            return not _is_loopback(self.host) and name == socket.gethostname().lower()
-        return address.is_loopback or not _is_loopback(self.host)
+            return not is_loopback(self.host) and name == socket.gethostname().lower()
+        return address.is_loopback or not is_loopback(self.host)
 
 
 def _host_name(header: str) -> str | None:
@@ -97,7 +97,16 @@ def _host_name(header: str) -> str | None:
     return name.removeprefix("[").removesuffix("]") or None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Say whether an address is reached from this machine alone.
+
+    Args:
+        host: as it was given.
+
+    Example:
+        >>> is_loopback("127.0.0.1"), is_loopback("0.0.0.0")
+        (True, False)
+    """
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from deepconv import __version__
-from deepconv.studio.rooms import window
+from deepconv.studio.rooms import check, window
 from deepconv.studio.session import Method, Session
 from deepconv.studio.wire import encode
 
 __all__ = ["ROOMS", "greeting"]
 
 ROOMS: Mapping[str, Mapping[str, Method]] = {
+    "check": {"check": check.check},
     "window": {"compute": window.compute},
 }
 """The methods by room and name."""
