@@ -411,9 +411,9 @@ def encode(
 
     Example:
         >>> stream = io.BytesIO()
-        >>> encode(stream, "BMP", Picture(np.zeros((2, 3), np.uint8)), quality=None, holds=frozenset())
+        >>> encode(stream, "BMP", Picture(np.eye(3) > 0), quality=None, holds=frozenset())
         >>> Image.open(stream).size
-        (3, 2)
+        (3, 3)
     """
     given = {name: getattr(picture, name) for name in ("profile", "xmp", "dpi") if name in holds}
     options: dict[str, Any] = {
@@ -449,12 +449,13 @@ def encode(
 
 
 def _exif_of(picture: Picture) -> bytes | None:
-    """Return the EXIF data with the size that the picture has now."""
+    """Return the EXIF data with the size that the picture has now, and no orientation: it stands upright."""
     if picture.exif is None:
         return None
     exif = Image.Exif()
     exif.load(picture.exif)
-    inner = exif.get_ifd(_EXIF_IFD)
+    exif.pop(_ORIENTATION, None)
+    inner = exif.get_ifd(_EXIF_IFD) if _EXIF_IFD in exif else {}
     for tag, size in ((0xA002, picture.pixels.shape[1]), (0xA003, picture.pixels.shape[0])):
         if tag in inner:
             inner[tag] = size

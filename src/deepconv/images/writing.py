@@ -22,16 +22,17 @@ _OP = "write_image"
 
 @dataclass(frozen=True)
 class _Format:
-    """What a file format holds: numbers of channels, whether 16 bits and floats, and what beside pixels."""
+    """What a file format holds: how many channels, 16 bits, floats, what beside pixels, how long a side."""
 
     name: str
     channels: tuple[int, ...]
     deep: bool = False
     floats: bool = False
     holds: frozenset[str] = frozenset()
+    side: int = 1 << 31
 
 
-_JPEG = _Format("JPEG", (1, 3), holds=frozenset({"profile", "exif", "xmp", "dpi", "comment"}))
+_JPEG = _Format("JPEG", (1, 3), holds=frozenset({"profile", "exif", "xmp", "dpi", "comment"}), side=65_500)
 _TIFF = _Format("TIFF", (1, 2, 3, 4), True, True, frozenset({"profile", "exif", "xmp", "dpi"}))
 _PPM = _Format("PPM", (1, 3), True)
 _ENDINGS = {
@@ -40,11 +41,11 @@ _ENDINGS = {
     ".jpeg": _JPEG,
     ".tif": _TIFF,
     ".tiff": _TIFF,
-    ".webp": _Format("WEBP", (3, 4), holds=frozenset({"profile", "exif", "xmp"})),
-    ".avif": _Format("AVIF", (3, 4), holds=frozenset({"profile", "exif", "xmp"})),
+    ".webp": _Format("WEBP", (3, 4), holds=frozenset({"profile", "exif", "xmp"}), side=16_383),
+    ".avif": _Format("AVIF", (3, 4), holds=frozenset({"profile", "exif", "xmp"}), side=65_536),
     ".bmp": _Format("BMP", (1, 3), holds=frozenset({"dpi"})),
-    ".gif": _Format("GIF", (1, 3), holds=frozenset({"comment"})),
-    ".tga": _Format("TGA", (1, 2, 3, 4)),
+    ".gif": _Format("GIF", (1, 3), holds=frozenset({"comment"}), side=65_535),
+    ".tga": _Format("TGA", (1, 2, 3, 4), side=65_535),
     ".ppm": _PPM,
     ".pgm": _PPM,
     ".pnm": _PPM,
@@ -109,6 +110,11 @@ def write_image(
         raise ValueError(f"{where} is not a plain file; choose another name")
     if not file.parent.is_dir():
         raise FileNotFoundError(f"{where}: there is no folder {str(file.parent)!r}; make it first")
+    if max(ready.pixels.shape[:2]) > kind.side:
+        raise ValueError(
+            f"{where}: {kind.name} holds {kind.side:,} pixels a side and this has "
+            f"{max(ready.pixels.shape[:2]):,}; write it as .png or .tif"
+        )
     notes: list[str] = []
     ready = _with_channels(ready, kind, notes)
     ready = replace(ready, pixels=_with_depth(ready.pixels, kind, notes))
