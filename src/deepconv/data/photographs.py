@@ -6,6 +6,7 @@ Each takes a picture `(H, W)` or `(H, W, channels)`, values from 0 to 1, and giv
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -44,6 +45,7 @@ def cover(picture: Array, size: Sequence[int]) -> Array:
     return small.reshape(*size, *picture.shape[2:])
 
 
+@lru_cache(maxsize=32)  # pictures of one camera are all of one size
 def _taps(old: int, new: int, scale: float) -> tuple[Array, Array]:
     """Return the old places that each of `new` ones in the middle is blended of, and their shares, `(taps, new)`."""
     reach = max(1.0, scale)
@@ -52,7 +54,9 @@ def _taps(old: int, new: int, scale: float) -> tuple[Array, Array]:
     places = first + np.arange(int(np.ceil(2 * reach)))[:, None]
     shares = np.maximum(0.0, 1.0 - np.abs(places - centre) / reach)
     shares *= (places >= 0) & (places < old)
-    return places.clip(0, old - 1), (shares / shares.sum(axis=0)).astype(np.float32)
+    places, shares = places.clip(0, old - 1), (shares / shares.sum(axis=0)).astype(np.float32)
+    places.flags.writeable = shares.flags.writeable = False
+    return places, shares
 
 
 def _blend(values: Array, places: Array, shares: Array, axis: int) -> Array:
