@@ -288,8 +288,6 @@ def _shallow(picture: Image.Image) -> tuple[Array, bool, list[str]]:
     see_through = mode in ("RGBA", "LA", "PA", "La", "RGBa") or key is not None
     grey = mode in ("1", "L", "LA", "La")
     target = ("LA" if see_through else "L") if grey else ("RGBA" if see_through else "RGB")
-    if mode == "La":  # premultiplied grey converts to nothing but LA, premultiplied colours to RGBA
-        turned = turned.convert("LA")
     return np.array(turned.convert(target)), see_through, notes
 
 
