@@ -7,7 +7,7 @@ import numpy as np
 from deepconv.arrays import Array, as_array
 from deepconv.engine.pictures import choice
 from deepconv.engine.pictures.choice import PlanePlan
-from deepconv.engine.pictures.problem import BORDERS, PlaneProblem
+from deepconv.engine.pictures.problem import BORDERS, PlaneProblem, kernel_of
 from deepconv.geometry import whole_number
 
 _OP = "correlate_planes"
@@ -77,15 +77,16 @@ def correlate_planes(
     problem = _problem(image.shape, image.dtype, cells, border, anchor, exact)
     shape = (*problem.out, *image.shape[2:])
     result = _result(out, shape, image.dtype)
-    plan = choice.choose(choice.completed(problem, cells), algorithm)
+    told = kernel_of(cells, exact)
+    plan = choice.choose(choice.completed(problem, told), algorithm)
     into = result
     if out is not None and (np.may_share_memory(out, image) or np.may_share_memory(out, cells)):
         into = np.empty(shape, image.dtype)
     outside = float(constant) if border == "constant" else 0.0
     if image.ndim == 2:
-        choice.correlate(plan, image[:, :, None], cells, outside, into[:, :, None])
+        choice.correlate(plan, image[:, :, None], told, outside, into[:, :, None])
     else:
-        choice.correlate(plan, image, cells, outside, into)
+        choice.correlate(plan, image, told, outside, into)
     if into is not result:
         result[...] = into
     return result
@@ -120,7 +121,7 @@ def explain_planes(
     """
     image, cells = _operands(np.broadcast_to(np.zeros((), dtype), shape), kernel)
     problem = _problem(image.shape, image.dtype, cells, border, anchor, exact)
-    return choice.choose(choice.completed(problem, cells))
+    return choice.choose(choice.completed(problem, kernel_of(cells, exact)))
 
 
 def _problem(

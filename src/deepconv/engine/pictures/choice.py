@@ -10,7 +10,7 @@ import numpy as np
 from deepconv.arrays import Array
 from deepconv.engine import settings
 from deepconv.engine.pictures import direct, fourier, separable, taps
-from deepconv.engine.pictures.problem import PlaneProblem, factors
+from deepconv.engine.pictures.problem import Kernel, PlaneProblem
 
 TABLE: dict[str, ModuleType] = {"direct": direct, "separable": separable, "fourier": fourier, "taps": taps}
 """Of those that don't refuse the cheapest is taken, of equals the first; the last refuses nothing."""
@@ -48,21 +48,16 @@ class PlanePlan:
         )
 
 
-def completed(problem: PlaneProblem, kernel: Array) -> PlaneProblem:
+def completed(problem: PlaneProblem, kernel: Kernel) -> PlaneProblem:
     """Return a problem with what its kernel's numbers say, and what may be used of the machine."""
-    found = factors(kernel)
-    if problem.exact and found is not None and not (_is_whole(found[0]) and _is_whole(found[1])):
-        found = None
-    sides = None if found is None else (int(np.count_nonzero(found[0])), int(np.count_nonzero(found[1])))
+    sides = None
+    if kernel.factors is not None:
+        down, across = kernel.factors
+        sides = (int(np.count_nonzero(down)), int(np.count_nonzero(across)))
     return replace(
-        problem, cells=int(np.count_nonzero(kernel)), sides=sides, finite=bool(np.isfinite(kernel).all()),
+        problem, cells=kernel.cells, sides=sides, finite=kernel.finite,
         threads=settings.get_threads(), workspace_limit=settings.get_workspace_limit(),
     )  # fmt: skip
-
-
-def _is_whole(line: Array) -> bool:
-    """Tell whether all numbers are whole."""
-    return bool((line == np.rint(line)).all())
 
 
 @lru_cache(maxsize=1024)
@@ -91,13 +86,13 @@ def choose(problem: PlaneProblem, algorithm: str = "auto") -> PlanePlan:
     return PlanePlan(problem, best, others, TABLE[best].workspace(problem), costs[best])
 
 
-def correlate(plan: PlanePlan, image: Array, kernel: Array, constant: float, out: Array) -> None:
+def correlate(plan: PlanePlan, image: Array, kernel: Kernel, constant: float, out: Array) -> None:
     """Write to `out` the sums of products of a kernel and what lies beneath it.
 
     Args:
         plan: how.
         image: `(H, W, C)`, of the problem's type, any strides.
-        kernel: `(R, S)` of the same type, in order.
+        kernel: that of the plan, of the same type.
         constant: what lies beyond the picture where the border says so.
         out: `(H', W', C)`, any strides; shares no memory with the others.
     """

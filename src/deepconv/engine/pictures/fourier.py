@@ -12,7 +12,7 @@ import numpy as np
 from deepconv.arrays import Array
 from deepconv.engine.kernels import threads
 from deepconv.engine.pictures import direct, taps
-from deepconv.engine.pictures.problem import PlaneProblem
+from deepconv.engine.pictures.problem import Kernel, PlaneProblem
 from deepconv.engine.rates import rates
 
 _PER_STEP = 10.0
@@ -82,13 +82,13 @@ def cost(problem: PlaneProblem) -> float:
     return rates().numpy_call + _RELUCTANCE * numbers * bytes_each / rates().numpy_copy
 
 
-def correlate(problem: PlaneProblem, image: Array, kernel: Array, constant: float, out: Array) -> None:
+def correlate(problem: PlaneProblem, image: Array, kernel: Kernel, constant: float, out: Array) -> None:
     """Write the sums of products to `out`; see `choice.correlate`."""
     n, m = tile(problem)
     down, across = _tiles(problem)
     step, step_across = n - problem.kernel[0] + 1, m - problem.kernel[1] + 1
     rows, columns = problem.rows, problem.columns
-    answer = np.conj(np.fft.rfft2(kernel.astype(np.float64), (n, m)))
+    answer = np.conj(np.fft.rfft2(kernel.numbers.astype(np.float64), (n, m)))
 
     def work(start: int, stop: int) -> None:
         for i, c in (divmod(task, problem.channels) for task in range(start, stop)):
@@ -115,7 +115,7 @@ def _gathered(plane: Array, rows: Array, columns: Array, constant: float) -> Arr
     return pixels
 
 
-def _as_defined(problem: PlaneProblem, pixels: Array, kernel: Array, out: Array) -> None:
+def _as_defined(problem: PlaneProblem, pixels: Array, kernel: Kernel, out: Array) -> None:
     """Write the sums of one tile, each product by itself."""
     height, width = pixels.shape
     part = PlaneProblem(height, width, 1, problem.kernel, (0, 0), "crop", problem.dtype, problem.cells)

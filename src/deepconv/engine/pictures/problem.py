@@ -146,3 +146,40 @@ def factors(kernel: Array) -> tuple[Array, Array] | None:
         near = np.abs(product - kernel) <= unit * (8 * size + largest / kernel.size)
         same_zeros = (product.astype(kernel.dtype) == 0) == (kernel == 0)
     return (down, across) if bool((near & same_zeros).all()) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """A kernel and what its numbers say; one object for equal kernels that were seen lately.
+
+    Attributes:
+        numbers: `(R, S)`, in order; not to be written to.
+        cells: how many of them are not zero.
+        finite: whether all are finite.
+        factors: the numbers down and across whose outer product it is, if they serve.
+    """
+
+    numbers: Array
+    cells: int
+    finite: bool
+    factors: tuple[Array, Array] | None
+
+
+def kernel_of(numbers: Array, exact: bool) -> Kernel:
+    """Return a kernel of `(R, S)` numbers, in order; `exact`: with factors of whole numbers or none.
+
+    Example:
+        >>> kernel_of(np.ones((3, 3)), exact=True) is kernel_of(np.ones((3, 3)), exact=True)
+        True
+    """
+    return _known(numbers.tobytes(), numbers.shape, numbers.dtype, exact)
+
+
+@lru_cache(maxsize=16)
+def _known(raw: bytes, shape: tuple[int, int], dtype: np.dtype[Any], exact: bool) -> Kernel:
+    """Return the kernel whose bytes these are."""
+    numbers: Array = np.frombuffer(raw, dtype).reshape(shape)
+    found = factors(numbers)
+    if exact and found is not None and not all((line == np.rint(line)).all() for line in found):
+        found = None
+    return Kernel(numbers, int(np.count_nonzero(numbers)), bool(np.isfinite(numbers).all()), found)

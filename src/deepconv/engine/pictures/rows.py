@@ -16,7 +16,7 @@ from deepconv.engine.kernels import threads
 from deepconv.engine.kernels.compile import library
 from deepconv.engine.kernels.memory import address
 from deepconv.engine.kernels.workspace import scratch
-from deepconv.engine.pictures.problem import PlaneProblem, factors
+from deepconv.engine.pictures.problem import Kernel, PlaneProblem
 
 KERNELS = library("pictures")
 
@@ -115,6 +115,15 @@ class Cells:
         return len(self.places)
 
 
+@lru_cache(maxsize=16)
+def _prepared(kernel: Kernel, channels: int, two: bool) -> tuple[Cells, Cells]:
+    """Return the cells of each pass; of one pass, none of the second."""
+    if two and kernel.factors is not None:
+        down, across = kernel.factors
+        return _cells(down[:, None], channels), _cells(across[None], channels)
+    return _cells(kernel.numbers, channels), _cells(kernel.numbers[:0], channels)
+
+
 def _cells(kernel: Array, channels: int) -> Cells:
     """Return the cells of a kernel that are not zero."""
     height, width = kernel.shape
@@ -128,32 +137,32 @@ def _cells(kernel: Array, channels: int) -> Cells:
     return Cells(False, numbers, np.ascontiguousarray(places * (1, channels), np.int64))
 
 
-def sums(problem: PlaneProblem, height: int, cells: int) -> float:
-    """Return how many cells of a dense kernel's cost `cells` of `height` rows have."""
-    dense = height >= _TILE - 1 and cells == height * (problem.kernel[1] if cells > height else 1)
-    return cells if dense else APART * cells
+def sums(height: int, width: int, cells: int) -> float:
+    """Return how many cells of a dense kernel cost as much as `cells` of one of `height` by `width`."""
+    return cells if height >= _TILE - 1 and cells == height * width else APART * cells
 
 
 def workspace(problem: PlaneProblem, *, two: bool) -> int:
-    """Return the bytes of all threads' scratch memory, and of the copies of what doesn't lie in rows."""
+    """Return the bytes of all threads' scratch memory.
+
+    Where rows of the picture or of the result don't lie in one piece, a copy of a band comes on top.
+    """
     cut = layout(problem, two)
     return cut.scratch * min(problem.threads, len(cut.bands) - 1)
 
 
 def correlate(
-    problem: PlaneProblem, image: Array, kernel: Array, constant: float, out: Array, *, two: bool
+    problem: PlaneProblem, image: Array, kernel: Kernel, constant: float, out: Array, *, two: bool
 ) -> None:
     """Write the sums of products to `out`; see `choice.correlate`.
 
     Args:
         problem: what the arrays are.
-        image, kernel, constant, out: the arrays.
+        image, kernel, constant, out: as there.
         two: in two passes, down and across.
     """
     cut, run = layout(problem, two), KERNELS.correlate[problem.dtype]
-    found = factors(kernel) if two else None
-    first = _cells(kernel if found is None else found[0][:, None], problem.channels)
-    second = _cells(kernel[:0] if found is None else found[1][None], problem.channels)
+    first, second = _prepared(kernel, problem.channels, two)
     height, width = problem.kernel
     form = np.array([
         problem.out[1] * problem.channels, cut.left, cut.right, height, width, problem.channels, two, first.dense,

@@ -3,7 +3,7 @@
 from deepconv.arrays import Array
 from deepconv.engine import machine
 from deepconv.engine.pictures import rows
-from deepconv.engine.pictures.problem import PlaneProblem
+from deepconv.engine.pictures.problem import Kernel, PlaneProblem
 from deepconv.engine.rates import rates, width
 
 
@@ -27,13 +27,13 @@ def workspace(problem: PlaneProblem) -> int:
 def cost(problem: PlaneProblem) -> float:
     """Return nanoseconds on one thread."""
     down, across = problem.sides or problem.kernel
-    sums = rows.sums(problem, problem.kernel[0], down) + rows.APART * across
+    sums = rows.sums(problem.kernel[0], 1, down) + rows.APART * across
     between = 2 * problem.dtype.itemsize / 4 / rates().copy
     return rates().call + problem.numbers * width(problem.dtype) * (
         rows.MEMORY / rates().copy + between + 2 * sums / rates().tile
     )
 
 
-def correlate(problem: PlaneProblem, image: Array, kernel: Array, constant: float, out: Array) -> None:
+def correlate(problem: PlaneProblem, image: Array, kernel: Kernel, constant: float, out: Array) -> None:
     """Write the sums of products to `out`; see `choice.correlate`."""
     rows.correlate(problem, image, kernel, constant, out, two=True)

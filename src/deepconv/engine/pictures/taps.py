@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from deepconv.arrays import Array
-from deepconv.engine.pictures.problem import PlaneProblem, factors
+from deepconv.engine.pictures.problem import Kernel, PlaneProblem
 from deepconv.engine.rates import rates, width
 
 _BAND = 1 << 17
@@ -36,23 +36,22 @@ def cost(problem: PlaneProblem) -> float:
     return rates().numpy_call + problem.numbers * width(problem.dtype) * (1 + 1.2 * passes)
 
 
-def correlate(problem: PlaneProblem, image: Array, kernel: Array, constant: float, out: Array) -> None:
+def correlate(problem: PlaneProblem, image: Array, kernel: Kernel, constant: float, out: Array) -> None:
     """Write the sums of products to `out`; see `choice.correlate`."""
     height, across = problem.out
     cells_down, rows, columns = problem.kernel[0], problem.rows, problem.columns
     band = _rows(problem)
-    found = factors(kernel) if problem.sides else None
     for top in range(0, height, band):
         stop = min(height, top + band)
         there = rows[top : stop + cells_down - 1]
         padded = image[there][:, columns]
         padded[there < 0] = constant
         padded[:, columns < 0] = constant
-        if found is None:
-            out[top:stop] = _sums(padded, kernel, stop - top, across)
+        if kernel.factors is None:
+            out[top:stop] = _sums(padded, kernel.numbers, stop - top, across)
         else:
-            down = _sums(padded, found[0][:, None], stop - top, len(columns))
-            out[top:stop] = _sums(down, found[1][None], stop - top, across)
+            down = _sums(padded, kernel.factors[0][:, None], stop - top, len(columns))
+            out[top:stop] = _sums(down, kernel.factors[1][None], stop - top, across)
 
 
 def _sums(padded: Array, kernel: Array, height: int, across: int) -> Array:
