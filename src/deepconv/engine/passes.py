@@ -49,11 +49,11 @@ def pointwise(kernel: Kernel, arrays: tuple[Array, ...], number: float = 0.0) ->
     dtype = x.dtype
     run, y = kernel[dtype], np.empty(x.shape, dtype)
     arrays = tuple([plain(a, dtype) for a in arrays])  # kept here while their addresses are used
-    if x.size < ALONE:
+    used = 1 if x.size < ALONE else threads.worth(settings.get_threads(), _COST * x.size)
+    if used == 1:
         run(*arrays, y, x.size, number)
         return y
     places = [*map(address, arrays), address(y)]
-    used = threads.worth(settings.get_threads(), _COST * x.size)
 
     def work(start: int, stop: int) -> None:
         first, end = start * _BLOCK, min(stop * _BLOCK, x.size)
