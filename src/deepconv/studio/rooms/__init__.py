@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deepconv import __version__
-from deepconv.studio.rooms import check, window
+from deepconv.studio.rooms import check, lab, window
 from deepconv.studio.session import Method, Session
 from deepconv.studio.wire import encode
 
@@ -14,6 +14,15 @@ __all__ = ["ROOMS", "greeting"]
 
 ROOMS: Mapping[str, Mapping[str, Method]] = {
     "check": {"check": check.check},
+    "lab": {
+        "load": lab.load,
+        "catalogue": lab.catalogue,
+        "numbers": lab.numbers,
+        "run": lab.run,
+        "pixel": lab.pixel,
+        "save": lab.save,
+        "words": lab.words,
+    },
     "window": {"compute": window.compute},
 }
 """The methods by room and name."""

@@ -1,0 +1,354 @@
+"""The kernel lab: any kernel on any picture, and the sum behind each pixel."""
+
+from __future__ import annotations
+
+import io
+import os
+import shlex
+import time
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, Field
+
+from deepconv.arrays import Array
+from deepconv.images import KERNELS, Picture, apply, effect, format_kernel
+from deepconv.images.borders import extended, places
+from deepconv.images.files import encode, read_image
+from deepconv.studio.rooms.numbers import from_page, to_page
+from deepconv.studio.session import Answer, Session, method
+
+__all__ = ["Settings", "catalogue", "load", "numbers", "pixel", "run", "save", "words"]
+
+SHOWN = 1_000_000
+"""Pixels of the picture that is filtered while a slider moves; a larger one is shrunk for it."""
+
+_LARGEST = 40_000_000  # pixels of a picture that is taken in
+_CELLS = 15 * 15
+
+
+class Settings(BaseModel, extra="forbid", strict=True):
+    """What the page asks to be done to its picture.
+
+    Attributes:
+        name: an effect by its name, for those of two kernels; used where `kernel` is None.
+        kernel: the grid's numbers, row by row.
+        border: what stands beyond the picture.
+        divisor: what the sums are divided by; None is 1.
+        offset: what is added then, as a part of the full range.
+        signed: how negative results are shown.
+        flip: convolution instead of correlation.
+        stride: every how manieth pixel is kept.
+
+    Example:
+        >>> Settings(name="sharpen").border
+        'reflect'
+    """
+
+    name: Annotated[str, Field(max_length=200)] = ""
+    kernel: list[Any] | None = None
+    border: Literal["reflect", "mirror", "edge", "wrap", "zero", "crop"] = "reflect"
+    divisor: Annotated[float, Field(ge=-1e6, le=1e6)] | None = None
+    offset: Annotated[float, Field(ge=-1, le=1)] = 0.0
+    signed: Literal["clip", "absolute", "grey", "stretch"] = "clip"
+    flip: bool = False
+    stride: Annotated[int, Field(ge=1, le=16)] = 1
+
+    def chosen(self) -> Any:
+        """Return what `apply` takes: an effect by its name, or the grid's numbers."""
+        if self.kernel is None:
+            _no_file(self.name)
+            return effect(self.name)
+        return from_page("kernel", self.kernel, "RS", _CELLS)
+
+    def applied(self, pixels: Array) -> Array:
+        """Return the pixels with this done to them."""
+        out: Array = apply(
+            pixels, self.chosen(), border=self.border, divisor=self.divisor, offset=self.offset,
+            signed=self.signed, flip=self.flip,
+        )  # fmt: skip
+        return out[:: self.stride, :: self.stride]
+
+
+Given = Annotated[Settings, Field(strict=False)]
+"""Settings as they come in JSON."""
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A page's picture: as it came, and as it is shown."""
+
+    whole: Picture
+    shown: Array  # uint8, (H, W), (H, W, 3) or (H, W, 4)
+
+
+@cache
+def _shipped() -> _Loaded:
+    return _loaded(files("deepconv.studio").joinpath("page/cat.jpg").read_bytes())
+
+
+def _loaded(data: bytes) -> _Loaded:
+    whole = _from_memory(data)
+    return _Loaded(whole, _eight_bits(_shrunk(whole.pixels)))
+
+
+def _from_memory(data: bytes) -> Picture:
+    """Read a picture that lies on no disk: in a file that Linux keeps in memory."""
+    held = os.memfd_create("picture")
+    path = f"/proc/self/fd/{held}"
+    try:
+        with open(held, "wb", closefd=False) as stream:
+            stream.write(data)
+        return read_image(path, pixel_limit=_LARGEST)
+    except ValueError as error:
+        raise ValueError(str(error).replace(f"read_image: path={path!r}", "the picture")) from None
+    finally:
+        os.close(held)
+
+
+def _shrunk(pixels: Array) -> Array:
+    """Average whole blocks of pixels until few enough are left."""
+    height, width = pixels.shape[:2]
+    block = int(np.ceil(np.sqrt(height * width / SHOWN)))
+    if block == 1:
+        return pixels
+    rows, columns = max(1, height // block), max(1, width // block)
+    cut = pixels[: rows * block, : columns * block] if min(height, width) >= block else pixels[:block, :block]
+    means: Array = cut.reshape(rows, -1, columns, cut.shape[1] // columns, *pixels.shape[2:]).mean(
+        axis=(1, 3)
+    )
+    return means if pixels.dtype.kind == "f" else np.rint(means).astype(pixels.dtype)
+
+
+def _eight_bits(pixels: Array) -> Array:
+    if pixels.dtype == np.uint16:
+        pixels = np.rint(pixels / 257).astype(np.uint8)
+    elif pixels.dtype.kind == "f":
+        pixels = np.rint(np.clip(np.nan_to_num(pixels), 0, 1) * 255).astype(np.uint8)
+    grey_and_alpha = pixels.ndim == 3 and pixels.shape[2] == 2
+    return pixels[..., [0, 0, 0, 1]] if grey_and_alpha else pixels
+
+
+def _of(session: Session) -> _Loaded:
+    found: _Loaded = session.state.get("lab") or _shipped()
+    return found
+
+
+def _rgba(pixels: Array) -> bytes:
+    """Return pixels as a canvas takes them."""
+    result = np.full((*pixels.shape[:2], 4), 255, np.uint8)
+    result[..., : 3 if pixels.ndim == 2 else pixels.shape[2]] = (
+        pixels[..., None] if pixels.ndim == 2 else pixels
+    )
+    return result.tobytes()
+
+
+@method()
+def load(session: Session, blobs: list[bytes]) -> Answer:
+    """Take a person's picture in, or go back to the shipped one where none comes; it stays in memory.
+
+    Args:
+        session: the page's.
+        blobs: one picture file, or nothing.
+    """
+    if blobs:
+        session.state["lab"] = _loaded(blobs[0])
+    else:
+        session.state.pop("lab", None)
+    found = _of(session)
+    height, width = found.shown.shape[:2]
+    whole = list(found.whole.pixels.shape[:2])
+    facts = {
+        "height": height,
+        "width": width,
+        "whole": whole,
+        "notes": list(found.whole.notes),
+        "kind": repr(found.whole),
+    }
+    return Answer(facts, (_rgba(found.shown),))
+
+
+@method()
+def catalogue(session: Session, blobs: list[bytes]) -> Answer:
+    """Return the named kernels, with their settings.
+
+    Args:
+        session: the page's.
+        blobs: none.
+    """
+    return Answer(
+        {
+            "kernels": [
+                {
+                    "name": known.name, "does": known.does, "formula": known.formula, "group": known.group,
+                    "settings": [
+                        {
+                            "name": s.name, "default": s.default, "low": s.low, "high": s.high, "kind": s.kind,
+                            "words": list(s.words), "meaning": s.meaning,
+                        }
+                        for s in known.settings
+                    ],
+                }
+                for known in KERNELS.values()
+            ]
+        }
+    )  # fmt: skip
+
+
+@method(latest=True)
+def numbers(session: Session, blobs: list[bytes], *, text: Annotated[str, Field(max_length=4000)]) -> Answer:
+    """Return the numbers of a kernel that is named or written out.
+
+    Args:
+        session: the page's.
+        blobs: none.
+        text: such as `gaussian sigma=1.2` or `0 1 0; 1 -4 1; 0 1 0`.
+    """
+    _no_file(text)
+    found = effect(text)
+    if max(kernel.size for kernel in found.kernels) > _CELLS:
+        sizes = " × ".join(map(str, found.kernels[0].shape))
+        raise ValueError(f"{text}: {sizes} numbers are more than the grid shows, 15 × 15; make it smaller")
+    return Answer(
+        {
+            "kernels": [to_page(kernel) for kernel in found.kernels],
+            "name": str(found),
+            "view": found.view,
+            "total": found.total,
+        }
+    )
+
+
+def _no_file(text: str) -> None:
+    """A page names kernels, not files of this machine."""
+    if text.strip().lower().endswith((".npy", ".json", ".csv", ".tsv", ".txt")):
+        raise ValueError(f"{text}: names a file; load its numbers into the grid instead")
+
+
+@method(latest=True)
+def run(
+    session: Session,
+    blobs: list[bytes],
+    *,
+    settings: Given,
+) -> Answer:
+    """Filter the picture that is shown.
+
+    Args:
+        session: the page's.
+        blobs: none.
+        settings: what to do.
+    """
+    began = time.perf_counter()
+    shown = _of(session).shown
+    result = settings.applied(shown)
+    filtered = time.perf_counter()
+    data = _rgba(result)
+    height, width = result.shape[:2]
+    spent = {"filter": filtered - began, "encode": time.perf_counter() - filtered}
+    return Answer({"height": height, "width": width, "seconds": spent}, (data,))
+
+
+@method(latest=True)
+def pixel(
+    session: Session,
+    blobs: list[bytes],
+    *,
+    row: Annotated[int, Field(ge=0)],
+    column: Annotated[int, Field(ge=0)],
+    settings: Given,
+) -> Answer:
+    """Return the numbers behind one pixel of the result: the picture's, the kernel's, their products and sums.
+
+    Args:
+        session: the page's.
+        blobs: none.
+        row: of the result.
+        column: of the result.
+        settings: what to do.
+    """
+    shown = _of(session).shown
+    chosen, flip, stride = effect(settings.chosen()), settings.flip, settings.stride
+    weights = chosen.kernels[0][::-1, ::-1] if flip else chosen.kernels[0]
+    r, s = weights.shape
+    anchor = ((r - 1) // 2, (s - 1) // 2) if flip else (r // 2, s // 2)
+    rows, columns = places(shown.shape, weights.shape, anchor, settings.border)
+    top, left = row * stride, column * stride
+    if top + r > len(rows) or left + s > len(columns):
+        raise ValueError(f"row {row}, column {column} lies outside the result")
+    window = extended(shown, rows[top : top + r], columns[left : left + s])
+    colours = window[..., None] if window.ndim == 2 else window[..., :3]
+    products = colours.astype(np.float64) * weights[..., None]
+    return Answer(
+        {
+            "window": np.moveaxis(colours, -1, 0).tolist(),
+            "weights": to_page(weights),
+            "products": to_page(np.moveaxis(products, -1, 0)),
+            "sums": to_page(products.sum(axis=(0, 1))),
+            "kernels": len(chosen.kernels),
+            "rows": rows[top : top + r].tolist(),
+            "columns": columns[left : left + s].tolist(),
+        }
+    )
+
+
+@method()
+def save(
+    session: Session,
+    blobs: list[bytes],
+    *,
+    settings: Given,
+) -> Answer:
+    """Filter the whole picture, as large and as deep as it came, and return it as a PNG file.
+
+    Args:
+        session: the page's.
+        blobs: none.
+        settings: what to do.
+    """
+    whole = _of(session).whole
+    pixels = whole.pixels
+    if pixels.dtype.kind == "f":  # a PNG holds none; 16 bits hold what is between black and white
+        pixels = np.rint(np.clip(np.nan_to_num(pixels), 0, 1) * 65535).astype(np.uint16)
+    out = settings.applied(pixels)
+    stream = io.BytesIO()
+    kept = frozenset({"profile", "exif", "xmp", "dpi", "text"})
+    encode(stream, "PNG", whole.with_pixels(np.ascontiguousarray(out)), quality=None, holds=kept)
+    return Answer({"bytes": stream.tell()}, (stream.getvalue(),))
+
+
+@method(latest=True)
+def words(
+    session: Session,
+    blobs: list[bytes],
+    *,
+    settings: Given,
+) -> Answer:
+    """Return the same as a line of Python and as a command, for people to take along.
+
+    Args:
+        session: the page's.
+        blobs: none.
+        settings: what to do.
+    """
+    chosen, stride = settings.chosen(), settings.stride
+    rows = "" if settings.kernel is None else format_kernel(chosen).splitlines()
+    text = "; ".join(" ".join(row.split()) for row in rows) or str(chosen)
+    given = settings.model_dump(
+        include={"border", "divisor", "offset", "signed", "flip"}, exclude_defaults=True
+    )
+    given["signed"] = settings.signed  # its default depends on the kernel elsewhere
+    arguments = "".join(f", {key}={value!r}" for key, value in given.items())
+    options = "".join(f" --{key}" if value is True else f" --{key}={value}" for key, value in given.items())
+    cut = f"[::{stride}, ::{stride}]" if stride > 1 else ""
+    python = (
+        "import deepconv as dc\n\n"
+        'picture = dc.images.read_image("photo.jpg").pixels\n'
+        f"result = dc.images.apply(picture, {text!r}{arguments}){cut}\n"
+        'dc.images.write_image("filtered.png", result)\n'
+    )
+    command = f"deepconv filter photo.jpg -k {shlex.quote(text)}{options} -o filtered.png"
+    return Answer({"python": python, "command": None if stride > 1 else command})
