@@ -51,8 +51,8 @@ class ConvEstimator(BaseEstimator):  # type: ignore[misc]
         alpha: float = 0.01,
         batch_size: int | str = "auto",
         learning_rate: str = "one_cycle",
-        learning_rate_init: float = 0.005,
-        max_iter: int = 20,
+        learning_rate_init: float = 0.01,
+        max_iter: int = 15,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -129,7 +129,7 @@ class ConvEstimator(BaseEstimator):  # type: ignore[misc]
         weight = self._importance(y, weight)
         random = check_random_state(self.random_state) if anew else self._random
         seed = int(random.randint(2**31 - 1))
-        places, weight = distinct(rows, target, weight)
+        places, weight = distinct(rows, layout, target, weight)
         if anew:
             self._start(op, layout, rows, places, weight, target, seed)
         self._random = random
@@ -292,7 +292,10 @@ class ConvEstimator(BaseEstimator):  # type: ignore[misc]
         for start in range(0, len(raw), few):
             part = X[start : start + few]
             rows = np.asarray(part.toarray() if hasattr(part, "toarray") else part)
-            x = self._scale.down(self._layout.pictures(rows))
+            # What comes in float64 is computed in it, so that a sample's number doesn't depend on its batch
+            # by more than float64's last bits; the weights are float32 and stay so.
+            wide = np.float64 if rows.dtype == np.float64 else np.float32
+            x = self._scale.down(self._layout.pictures(rows), dtype=wide)
             with np.errstate(over="ignore", invalid="ignore"):
                 raw[start : start + few] = self.network_(x)
         return raw

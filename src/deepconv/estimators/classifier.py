@@ -89,8 +89,8 @@ class ConvClassifier(ClassifierMixin, ConvEstimator):  # type: ignore[misc]
         alpha: float = 0.01,
         batch_size: int | str = "auto",
         learning_rate: str = "one_cycle",
-        learning_rate_init: float = 0.005,
-        max_iter: int = 20,
+        learning_rate_init: float = 0.01,
+        max_iter: int = 15,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -222,7 +222,7 @@ class ConvClassifier(ClassifierMixin, ConvEstimator):  # type: ignore[misc]
         unknown = self.classes_[places] != y
         if unknown.any():
             raise ValueError(
-                f"ConvClassifier.fit: y has the class {y[unknown][0]!r:.100}, which is not among the "
+                f"ConvClassifier.fit: y has the class {y[unknown].tolist()[0]!r:.100}, which is not among the "
                 f"{len(self.classes_)} of classes_; name every class at the first call"
             )
         return places.astype(np.int64)

@@ -45,16 +45,15 @@ def automatic(spatial: Sequence[int]) -> tuple[int | str, ...]:
 
     Example:
         >>> automatic((8, 8)), automatic((28, 28))
-        ((16, 32, 'pool', 64, 'pool'), (16, 32, 'pool', 64, 'pool', 128, 'pool'))
+        ((32, 'pool', 64, 'pool'), (32, 'pool', 64, 'pool', 128, 'pool'))
     """
     side, found = max(spatial), list[int | str]()
     while side > _LONG:
         found, side = [*found, 16, "pool"], side // 2
-    found.append(16)
     filters = 32
     while side > 3:
         found, filters, side = [*found, filters, "pool"], min(2 * filters, 128), side // 2
-    return tuple(found) if len(found) > 1 else (32,)
+    return tuple(found) or (filters,)
 
 
 def build(op: str, layers: Any, input_shape: Shape, outputs: int, *, dropout: float, seed: int) -> Layer:

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from deepconv.arrays import Array
 from deepconv.estimators.layout import Layout
@@ -23,11 +24,12 @@ __all__ = ["Samples", "Scale", "distinct"]
 _CHUNK = 2**21  # numbers converted at once: 16 MB of float64
 
 
-def distinct(rows: Array, target: Array, weight: Array) -> tuple[Array, Array]:
+def distinct(rows: Array, layout: Layout, target: Array, weight: Array) -> tuple[Array, Array]:
     """Return one place for each distinct pair of row and target, and the sum of their weights.
 
     Args:
-        rows: `(N, …)`.
+        rows: `(N, numbers)`.
+        layout: what they are, so that channels first and last have one order.
         target: `(N, …)`.
         weight: `(N,)`; samples of weight 0 are left out.
 
@@ -35,13 +37,14 @@ def distinct(rows: Array, target: Array, weight: Array) -> tuple[Array, Array]:
         places and weights, in an order that depends on the contents alone.
 
     Example:
-        >>> places, weights = distinct(np.array([[1], [2], [1], [3]]), np.zeros(4), np.array([1, 2, 2, 0]))
+        >>> rows = np.array([[1], [2], [1], [3]])
+        >>> places, weights = distinct(rows, Layout((1,), None), np.zeros(4), np.array([1, 2, 2, 0]))
         >>> sorted(zip(places.tolist(), weights.tolist()))
         [(0, 3.0), (1, 2.0)]
     """
     found: dict[bytes, list[int]] = {}
     for place in np.flatnonzero(weight).tolist():
-        key = blake2b(rows[place].tobytes(), digest_size=16)
+        key = blake2b(layout.pictures(rows[place : place + 1]).tobytes(), digest_size=16)
         key.update(target[place].tobytes())
         found.setdefault(key.digest(), []).append(place)
     kept = [found[key] for key in sorted(found)]
@@ -66,13 +69,13 @@ class Scale:
     mean: Array
     deviation: Array
 
-    def down(self, x: Array) -> Array:
-        """Return `(N, C, …)` scaled, as float32."""
+    def down(self, x: Array, *, dtype: DTypeLike = np.float32) -> Array:
+        """Return `(N, C, …)` scaled, in a dtype of floats."""
         wide = np.float32 if x.dtype.itemsize == 1 else np.float64  # where the mean is far from 0
         shape = (-1, *(1 for _ in x.shape[2:]))
         y = np.subtract(x, self.mean.astype(wide).reshape(shape), dtype=wide, order="C")
         y /= self.deviation.astype(wide).reshape(shape)
-        scaled: Array = y.astype(np.float32, copy=False)
+        scaled: Array = y.astype(dtype, copy=False)
         return scaled
 
     def up(self, y: Array) -> Array:

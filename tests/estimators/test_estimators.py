@@ -1,0 +1,430 @@
+"""The estimators as people use them: what they take, what they learn, what they say."""
+
+import pickle
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+
+import deepconv as dc
+from deepconv.estimators.base import _Continue
+
+SMALL = dict(layers=(4, "pool", 6), max_iter=4, random_state=0)
+
+
+def bars(samples=60, height=6, width=7, channels=None, seed=0, dtype=np.float64):
+    """Pictures with a bright row or column, which a small network tells apart."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(100, 15, (samples, height, width, channels or 1))
+    y = rng.integers(0, 2, samples)
+    for picture, label in zip(x, y, strict=True):
+        if label:
+            picture[rng.integers(height)] += 80
+        else:
+            picture[:, rng.integers(width)] += 80
+    x = np.clip(x, 0, 255).astype(dtype)
+    return (x if channels else x[..., 0]), y
+
+
+def fitted(x, y, kind=dc.ConvClassifier, **settings):
+    return kind(**SMALL | settings).fit(x, y)
+
+
+def same(a, b):
+    return all(np.array_equal(v, b.network_.state()[k]) for k, v in a.network_.state().items())
+
+
+# -- what it takes ------------------------------------------------------------------------------------
+
+
+def test_flat_rows_and_pictures_are_the_same():
+    x, y = bars()
+    flat = fitted(x.reshape(len(x), -1), y, image_shape=(6, 7))
+    assert same(flat, fitted(x, y))
+    assert same(flat, fitted(x[..., None], y, channels="last"))
+    assert same(flat, fitted(x[:, None], y, channels="first"))
+    assert same(flat, fitted(list(x), y))
+    assert flat.n_features_in_ == 42
+    assert flat.image_shape_ == (6, 7)
+    assert np.array_equal(flat.predict_proba(x.reshape(60, -1)), flat.predict_proba(x))
+    assert np.array_equal(flat.predict_proba(x[..., None]), flat.predict_proba(x))
+
+
+def test_channels_first_and_last_are_the_same():
+    x, y = bars(channels=3)
+    first = np.moveaxis(x, -1, 1)
+    last = fitted(x, y)  # told by itself: 3 is a number of channels, 6 and 7 aren't
+    assert same(last, fitted(first, y))
+    assert same(last, fitted(x, y, channels="last"))
+    assert same(last, fitted(x.reshape(60, -1), y, image_shape=(6, 7, 3)))
+    assert same(last, fitted(first.reshape(60, -1), y, image_shape=(3, 6, 7)))
+    assert last.network_[0].weight.shape == (4, 3, 3, 3)
+
+
+def test_rows_without_a_shape_are_signals():
+    x, y = bars()
+    model = fitted(x.reshape(60, -1), y)
+    assert isinstance(model.network_[0], dc.Conv1d)
+    assert model.image_shape_ == (42,)
+
+
+def test_volumes_are_taken():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(20, 5, 6, 7, 2)), rng.integers(0, 3, 20)
+    model = fitted(x, y)
+    assert isinstance(model.network_[0], dc.Conv3d)
+    assert model.predict_proba(x).shape == (20, 3)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float32, np.float16, bool])
+def test_any_real_dtype_is_taken(dtype):
+    x, y = bars(dtype=np.uint8)
+    x = x > 130 if dtype is bool else x.astype(dtype)
+    model = fitted(x, y, max_iter=10)
+    assert np.allclose(model.predict_proba(x), model.predict_proba(x.astype(np.float64)), atol=1e-4)
+    assert model.score(x, y) > 0.7
+
+
+def test_the_scale_of_the_input_is_learned():
+    x, y = bars()
+    model = fitted(x, y)
+    assert model.score(x, y) > 0.6
+    shifted = fitted(x * 2 + 512, y)
+    assert np.allclose(shifted._scale.down(x[:, None] * 2 + 512), model._scale.down(x[:, None]), atol=1e-5)
+    assert np.isclose(shifted.score(x * 2 + 512, y), model.score(x, y), atol=0.2)
+    plain = fitted(np.ones((8, 4, 4)), np.arange(8) % 2)  # a deviation of 0 divides nothing by 0
+    assert np.isfinite(plain.predict_proba(np.full((1, 4, 4), 7.0))).all()
+
+
+def test_a_data_frame_keeps_its_names():
+    pandas = pytest.importorskip("pandas")
+    x, y = bars()
+    frame = pandas.DataFrame(x.reshape(60, -1), columns=[f"pixel {i}" for i in range(42)])
+    model = fitted(frame, pandas.Series(y).map({0: "column", 1: "row"}), image_shape=(6, 7))
+    assert model.feature_names_in_[1] == "pixel 1"
+    assert set(model.predict(frame)) <= {"column", "row"}
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(frame.rename(columns={"pixel 1": "pixle"}))
+
+
+# -- what it learns -----------------------------------------------------------------------------------
+
+
+def test_strings_and_probabilities():
+    x, y = bars(120)
+    words = np.array(["column", "row"])[y]
+    model = fitted(x, words, max_iter=15)
+    assert model.classes_.tolist() == ["column", "row"]
+    assert model.score(x, words) > 0.9
+    shares = model.predict_proba(x)
+    assert np.allclose(shares.sum(axis=1), 1)
+    assert np.array_equal(model.classes_[shares.argmax(axis=1)], model.predict(x))
+    assert np.allclose(np.exp(model.predict_log_proba(x)), shares)
+    assert len(model.loss_curve_) == model.n_iter_ == 15
+    assert model.best_loss_ == min(model.loss_curve_)
+    assert model.loss_curve_[-1] < model.loss_curve_[0] / 2
+
+
+def test_several_labels_at_once():
+    x, y = bars(80)
+    both = np.stack([y, 1 - y, x.mean(axis=(1, 2)) > 112], axis=1).astype(int)
+    model = fitted(x, both, max_iter=15)
+    assert model.predict(x).shape == (80, 3)
+    assert (model.predict(x) == both).mean() > 0.85
+    assert np.allclose(np.exp(model.predict_log_proba(x)), model.predict_proba(x))
+    assert same(model, fitted(x, both, max_iter=15))
+
+
+def test_the_seed_decides_and_the_order_of_rows_does_not():
+    x, y = bars()
+    model = fitted(x, y)
+    order = np.random.default_rng(1).permutation(60)
+    assert same(model, fitted(x[order], y[order]))
+    assert not same(model, fitted(x, y, random_state=1))
+    assert not same(fitted(x, y, random_state=None), fitted(x, y, random_state=None))
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"early_stopping": True}, {"batch_size": 7, "augment": True}], ids=str
+)
+def test_a_weight_is_a_number_of_repetitions(settings):
+    x, y = bars()
+    weight = np.random.default_rng(2).integers(0, 4, 60)
+    weighted = dc.ConvClassifier(**SMALL | settings).fit(x, y, sample_weight=weight)
+    assert same(weighted, fitted(np.repeat(x, weight, 0), np.repeat(y, weight), **settings))
+    assert not same(weighted, fitted(x, y, **settings))
+
+
+def test_class_weight():
+    x, y = bars(90)
+    kept = (y == 0) | (np.arange(90) % 6 == 0)
+    x, y = x[kept], y[kept]
+    balanced = fitted(x, y, class_weight="balanced")
+    counts = np.bincount(y)
+    assert same(balanced, fitted(x, y, class_weight={i: len(y) / 2 / n for i, n in enumerate(counts)}))
+    share = [fitted(x, y, class_weight=given).predict_proba(x)[:, 1].mean() for given in (None, {1: 50.0})]
+    assert share[1] > share[0]
+    with pytest.raises(ValueError, match="zero for every sample"):
+        fitted(x, y, class_weight={0: 0, 1: 0})
+
+
+def test_regression_of_one_and_several_outputs():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(150, 6, 7))
+    y = np.stack([1e4 + 300 * x[:, 2:4, 2:4].mean(axis=(1, 2)), x[:, 0].mean(axis=1)], axis=1)
+    model = fitted(x, y, dc.ConvRegressor, max_iter=25)
+    assert model.predict(x).shape == (150, 2)
+    assert model.score(x, y) > 0.5
+    one = fitted(x, y[:, 0], dc.ConvRegressor, max_iter=25)
+    assert one.predict(x).shape == (150,)
+    assert one.score(x, y[:, 0]) > 0.6
+    weight = rng.integers(0, 3, 150)
+    repeated = fitted(np.repeat(x, weight, 0), np.repeat(y, weight, 0), dc.ConvRegressor)
+    assert same(repeated, dc.ConvRegressor(**SMALL).fit(x, y, sample_weight=weight))
+
+
+def test_early_stopping_keeps_the_best_epoch():
+    x, y = bars(100)
+    model = fitted(x, y, early_stopping=True, max_iter=40, n_iter_no_change=3, learning_rate="constant")
+    assert model.n_iter_ == len(model.validation_scores_) < 40
+    assert model.best_validation_score_ in model.validation_scores_
+    assert model.best_loss_ is None
+    assert fitted(x, y).validation_scores_ is None
+    numbers = fitted(x, y * 2.0, dc.ConvRegressor, early_stopping=True, max_iter=5)
+    assert len(numbers.validation_scores_) == 5
+    assert max(numbers.validation_scores_) <= 1
+
+
+def test_partial_fit_goes_on_with_the_optimizer():
+    x, y = bars()
+    model = dc.ConvClassifier(**SMALL, batch_size=64)
+    for _ in range(3):
+        model.partial_fit(x, y, classes=[0, 1])
+    assert model.n_iter_ == len(model.loss_curve_) == 3
+    assert model._optimizer_state["steps"] == 3
+    whole = fitted(x, y, batch_size=64, learning_rate="constant", max_iter=3)
+    assert np.allclose(model.predict_proba(x), whole.predict_proba(x), atol=1e-3)
+    with pytest.raises(ValueError, match="has the class 2, which is not among"):
+        model.partial_fit(x, np.full(60, 2))
+    with pytest.raises(ValueError, match="classes=None at the first call"):
+        dc.ConvClassifier().partial_fit(x, y)
+    numbers = dc.ConvRegressor(**SMALL).partial_fit(x, y).partial_fit(x, y)
+    assert numbers.n_iter_ == 2
+
+
+def test_warm_start_goes_on():
+    x, y = bars()
+    model = fitted(x, y, warm_start=True)
+    before = model.network_
+    assert model.fit(x, y).network_ is before
+    assert model.n_iter_ == 8
+    assert fitted(x, y).fit(x, y).n_iter_ == 4
+
+
+# -- the network ----------------------------------------------------------------------------------------
+
+
+def test_own_layers_are_copied_and_start_from_their_values():
+    x, y = bars()
+    own = dc.Sequential(dc.Conv2d(1, 5, 3), dc.ReLU(), dc.Flatten(), dc.Linear(None, 2))
+    assert same(fitted(x, y, layers=own), fitted(x, y, layers=list(own.layers)))
+    assert own[0].weight.data is None  # nothing was drawn, nothing trained
+    own.initialize((1, 6, 7), seed=3)
+    before = own.state()
+    model = fitted(x, y, layers=own, learning_rate_init=1e-9, alpha=0)
+    assert all(np.array_equal(before[k], v) for k, v in own.state().items())
+    assert all(np.allclose(before[k], v, atol=1e-6) for k, v in model.network_.state().items())
+
+
+def test_layers_that_end_in_a_picture_get_a_last_layer():
+    x, y = bars()
+    model = fitted(x, y, layers=[dc.Conv2d(1, 3, 3), dc.ReLU()])
+    assert repr(model.network_[-1]) == "Linear(60, 2)"
+    mixed = fitted(x, y, layers=(3, "pool", dc.Dropout(0.1), "global", 9))
+    assert [type(layer).__name__ for layer in mixed.network_][-4:] == [
+        "GlobalAvgPool",
+        "Linear",
+        "ReLU",
+        "Linear",
+    ]
+    large = fitted(np.zeros((4, 40, 40)), [0, 1, 0, 1], layers=(2,), max_iter=1)
+    assert isinstance(large.network_[3], dc.GlobalAvgPool)  # 1,600 places would learn by heart
+
+
+@pytest.mark.parametrize("shape", [(2,), (17,), (200,), (5, 6), (30, 90), (1, 40), (4, 5, 6)])
+def test_the_automatic_network_fits_every_size(shape):
+    x = np.random.default_rng(0).normal(size=(8, *shape, 1))
+    settings = {"channels": "last"} if len(shape) > 1 else {}
+    model = dc.ConvClassifier(max_iter=1, **settings).fit(x if settings else x[..., 0], np.arange(8) % 2)
+    assert model.predict(x if settings else x[..., 0]).shape == (8,)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ((32, "pol"), "layers has 'pol'; give numbers of filters"),
+        ((8, -3), "layers has -3"),
+        ((True,), "layers has True"),
+        ("huge", "layers='huge' is not one of 'auto'"),
+        (None, "layers=None is no name, tuple or layer"),
+        ((), r"layers=\(\) is no name"),
+        ((4, "pool", "pool", "pool", "pool"), "'pool' where the picture is a single pixel"),
+        ((4, "flatten", "pool"), "'pool' where there is no picture"),
+        ([dc.Flatten(), dc.Linear(None, 7)], r"gives 7 numbers for a sample, and y has 2; end it with"),
+    ],
+)
+def test_layers_that_cannot_work(layers, message):
+    x, y = bars()
+    with pytest.raises((ValueError, TypeError), match=message):
+        fitted(x, y, layers=layers)
+
+
+# -- scikit-learn's own -------------------------------------------------------------------------------
+
+
+def test_clone_and_pickle():
+    x, y = bars()
+    model = fitted(x, y, layers=[dc.Conv2d(1, 4, 3), dc.ReLU()])
+    copy = pickle.loads(pickle.dumps(model))  # noqa: S301  (our own)
+    assert np.array_equal(copy.predict_proba(x), model.predict_proba(x))
+    new = clone(model)
+    assert not hasattr(new, "network_")
+    assert same(new.fit(x, y), model)
+    copy.partial_fit(x, y)
+    model.partial_fit(x, y)
+    assert same(copy, model)  # the optimizer's state and the random state travel, too
+
+
+def test_pipeline_and_grid_search_in_processes():
+    x, y = bars()
+    rows = x.reshape(60, -1)
+    pipe = make_pipeline(MinMaxScaler(), dc.ConvClassifier(**SMALL, image_shape=(6, 7)))
+    assert pipe.set_output(transform="default").fit(rows, y).score(rows, y) > 0.6
+    grid = {"convclassifier__layers": [(4,), (4, "pool", 6)], "convclassifier__alpha": [0.1]}
+    search = GridSearchCV(pipe, grid, cv=2, n_jobs=2).fit(rows, y)
+    alone = GridSearchCV(pipe, grid, cv=2).fit(rows, y)
+    assert np.array_equal(search.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"])
+    assert len(cross_val_score(dc.ConvClassifier(**SMALL), x, y, cv=3)) == 3
+
+
+def test_the_lazy_name_and_the_missing_library():
+    code = """
+        import sys
+        import deepconv as dc
+        assert "sklearn" not in sys.modules
+        sys.modules["sklearn"] = None
+        try:
+            dc.ConvClassifier
+        except ImportError as error:
+            print(error)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
+    assert done.stdout.count("\n") == 1, done.stderr
+    assert 'pip install "deepconv[app]"' in done.stdout
+
+
+def test_an_interrupt_keeps_what_was_learned(monkeypatch):
+    x, y = bars()
+
+    def interrupt(self, record):
+        if record.epoch == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(_Continue, "on_epoch_end", interrupt, raising=False)
+    with pytest.warns(
+        ConvergenceWarning, match="interrupted; the weights are those at the end of epoch 2 of 4"
+    ):
+        model = fitted(x, y)
+    assert model.n_iter_ == 2
+    assert model.predict(x).shape == (60,)
+
+
+def test_verbose_prints_a_line_for_each_epoch(capsys):
+    fitted(*bars(), verbose=True)
+    assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def test_augmentation_changes_what_is_learned():
+    x, y = bars(dtype=np.uint8)
+    plain, turned = fitted(x, y), fitted(x, y, augment=True)
+    assert not same(plain, turned)
+    assert same(turned, fitted(x, y, augment=True))
+    assert not same(plain, fitted(x, y, augment=dc.data.Flip()))
+    with pytest.raises(ValueError, match="augment=True turns and moves pictures, and a sample is"):
+        fitted(x.reshape(60, -1), y, augment=True)
+
+
+# -- errors ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"solver": "lbfgs"}, "solver='lbfgs' is not one of 'adam', 'sgd'"),
+        ({"learning_rate": "adaptive"}, "learning_rate='adaptive' is not one of"),
+        ({"max_iter": 0}, "max_iter=0 is below 1"),
+        ({"max_iter": 2.5}, "max_iter=2.5 is not a whole number"),
+        ({"n_iter_no_change": 0}, "n_iter_no_change=0 is below 1"),
+        ({"alpha": -1}, "alpha=-1 is not a finite number ≥ 0"),
+        ({"learning_rate_init": np.inf}, "learning_rate_init=inf is not a finite number"),
+        ({"validation_fraction": 1}, "validation_fraction=1 is not between 0 and 1"),
+        ({"batch_size": 0}, "batch_size=0 is below 1"),
+        ({"batch_size": "big"}, "batch_size='big' is not a whole number"),
+        ({"augment": "flip"}, "augment='flip' is no augmentation"),
+        ({"channels": "middle"}, "channels='middle' is not one of"),
+        ({"image_shape": (7, 7)}, r"image_shape=\(7, 7\) has 49 numbers, a sample of X 42 in shape"),
+        ({"image_shape": 42.5}, "image_shape=42.5 is no shape"),
+        ({"image_shape": (6, 0)}, r"image_shape=\(6, 0\) is no shape"),
+        ({"early_stopping": True, "validation_fraction": 0.001}, "leaves 60 to train on and 0 to validate"),
+    ],
+    ids=str,
+)
+def test_settings_that_cannot_work(settings, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        fitted(*bars(), **settings)
+
+
+def test_data_that_cannot_work():
+    x, y = bars()
+    with pytest.raises(ValueError, match=r"y has one class, 1; two or more"):
+        fitted(x, np.ones(60, int))
+    with pytest.raises(ValueError, match=r"both the first and the last axis could be 1 to 4 channels"):
+        fitted(np.zeros((8, 3, 9, 3)), np.arange(8) % 2)
+    with pytest.raises(ValueError, match=r"neither the first nor the last axis could be"):
+        fitted(np.zeros((8, 5, 9, 5)), np.arange(8) % 2)
+    with pytest.raises(
+        ValueError, match=r"pictures of X have different shapes, such as \(3, 4\) and \(4, 4\)"
+    ):
+        fitted([np.zeros((3, 4)), np.zeros((4, 4))], [0, 1])
+    with pytest.raises(ValueError, match="NaN"):
+        fitted(np.where(x > 170, np.nan, x), y)
+    with pytest.raises(ValueError, match="Unknown label type"):
+        fitted(x, y + 0.5 * np.random.default_rng(0).random(60))
+    with pytest.raises(NotFittedError):
+        dc.ConvClassifier().predict(x)
+    model = fitted(x, y)
+    with pytest.raises(
+        ValueError, match=r"a sample of X has shape \(7, 6\), but those it was fitted on \(6, 7\)"
+    ):
+        model.predict(x.transpose(0, 2, 1))
+    with pytest.raises(ValueError, match="41 features"):
+        model.predict(x.reshape(60, -1)[:, :41])
+    with pytest.raises(ValueError, match="y has 2 outputs, but the first fit had 1"):
+        fitted(x, y, dc.ConvRegressor).partial_fit(x, np.stack([y, y], axis=1))
+
+
+# -- the digits -------------------------------------------------------------------------------------------
+
+
+def test_the_digits_are_read():
+    x, y = load_digits(return_X_y=True)
+    model = dc.ConvClassifier(image_shape=(8, 8), max_iter=4, random_state=0).fit(x[:900], y[:900])
+    assert model.score(x[900:], y[900:]) > 0.94
