@@ -66,7 +66,7 @@ def test_lossy_formats_stay_near(tmp_path, ending):
 @pytest.mark.parametrize(
     ("channels", "dtype", "ending", "notes"),
     [
-        (4, np.uint8, ".jpg", ["transparency was laid on white, as JPEG holds none"]),
+        (4, np.uint8, ".jpg", ["transparency was laid on white for JPEG"]),
         (3, np.uint16, ".jpg", ["16 bits were rounded to 8, as JPEG holds no more"]),
         (3, np.float32, ".png", ["floats were rounded to 16 bits, as PNG holds none"]),
         (1, np.float32, ".bmp", ["floats were rounded to 8 bits, as BMP holds none"]),

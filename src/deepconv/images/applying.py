@@ -204,7 +204,7 @@ class _Work:
             sums, opaque = self._weighed(
                 light, source[..., -1:].astype(self.kind) / self.kind.type(self.full)
             )
-        colours = sums[0] if len(sums) == 1 else np.hypot(*sums)
+        colours = sums[0] if len(sums) == 1 else _magnitude(*sums)
         if self.linear:
             colours = from_linear(colours) * self.kind.type(self.full)
         if self.offset:
@@ -222,22 +222,30 @@ class _Work:
 
     def _weighed(self, colours: Array, opaque: Array) -> tuple[list[Array], Array]:
         """Return each kernel's colours and the result's opacity, transparent pixels weighing nothing."""
-        colours = np.where(opaque > 0, colours, 0)  # not by a product: a hidden NaN would stay
-        both = np.concatenate([colours * opaque, opaque], axis=-1)
+        both = np.empty((*colours.shape[:2], colours.shape[2] + 1), self.kind)
+        both[..., -1:] = opaque
+        hidden = opaque[..., 0] == 0
+        for channel in range(colours.shape[2]):  # by channel: NumPy is slow at three numbers at a time
+            np.multiply(colours[..., channel], opaque[..., 0], out=both[..., channel])
+        if self.pixels.dtype.kind == "f" and hidden.any():  # a product alone would leave a hidden NaN
+            both[hidden] = 0
         sums = [correlate_planes(both, kernel, border="crop") for kernel in self.kernels]
         totals = [self.kind.type(kernel_total(kernel)) for kernel in self.kernels]
+        weights = [total[..., -1] for total in sums]
         if self.alpha == "filter":
-            weight = sums[0][..., -1:]
-            visible = weight > totals[0] * self.kind.type(1e-6)
-            mean = np.divide(sums[0][..., :-1], weight, out=np.zeros_like(sums[0][..., :-1]), where=visible)
-            return [mean * totals[0]], weight / totals[0]
-        (ay, ax), (height, width) = self.anchor, sums[0].shape[:2]
+            visible = weights[0] > totals[0] * self.kind.type(1e-6)
+            share = totals[0] / np.where(visible, weights[0], self.kind.type(np.inf))
+            for channel in range(colours.shape[2]):
+                sums[0][..., channel] *= share
+            return [sums[0][..., :-1]], weights[0][..., None] / totals[0]
+        (ay, ax), (height, width) = self.anchor, weights[0].shape
         own = np.s_[ay : ay + height, ax : ax + width]
-        # What its neighbours lack in opacity is taken to be like the pixel itself.
-        results = [
-            s[..., :-1] + colours[own] * (total - s[..., -1:]) for s, total in zip(sums, totals, strict=True)
-        ]
-        return results, opaque[own]
+        for result, weight, total in zip(sums, weights, totals, strict=True):
+            # What its neighbours lack in opacity is taken to be like the pixel itself.
+            lacking = np.where(hidden[own], 0, total - weight)
+            for channel in range(colours.shape[2]):
+                result[..., channel] += np.where(hidden[own], 0, colours[own][..., channel]) * lacking
+        return [result[..., :-1] for result in sums], opaque[own]
 
     def _ends(self, top: int, stop: int) -> tuple[float, float]:
         """Return the least and the largest visible result of a band."""
@@ -249,7 +257,7 @@ class _Work:
     def _as_shown(self, colours: Array, lowest: float, highest: float) -> Array:
         """Return the colours with negative ones made visible."""
         if self.shown == "clip":
-            return colours.clip(0, self.full)
+            return colours if self.pixels.dtype.kind == "u" else colours.clip(0, self.full)
         if self.shown == "absolute":
             return np.abs(colours, out=colours)
         if self.shown == "grey":
@@ -264,6 +272,14 @@ class _Work:
         if self.pixels.dtype.kind == "f":
             return values
         return np.rint(values, out=values).clip(0, self.full, out=values)
+
+
+def _magnitude(down: Array, across: Array) -> Array:
+    """Return the root of the sum of both squares, in the memory of the first."""
+    down *= down
+    across *= across
+    down += across
+    return np.sqrt(down, out=down)
 
 
 def _checked(pixels: Array) -> Array:

@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from deepconv.arrays import Array
 from deepconv.engine.pictures.problem import BORDERS, beyond
 
@@ -91,11 +93,31 @@ def extended(picture: Array, rows: Array, columns: Array, constant: Any = 0) -> 
         `(rows, columns)` or `(rows, columns, channels)`, of the picture's dtype; a copy.
 
     Example:
-        >>> import numpy as np
         >>> extended(np.array([[1, 2]]), np.array([-1, 0]), np.array([0, 0, 1, 1]), 7).tolist()
         [[7, 7, 7, 7], [1, 1, 2, 2]]
     """
-    result: Array = picture[rows][:, columns]
+    result = np.empty((len(rows), len(columns), *picture.shape[2:]), picture.dtype)
+    (top, stop), (left, right) = _longest_run(rows), _longest_run(columns)
+    if top == stop or left == right:
+        top, stop, left, right = 0, 0, 0, 0
+    # The middle is copied as it lies; only what is beyond the edges is gathered, number by number.
+    if stop > top:
+        middle = picture[rows[top] : rows[top] + stop - top]
+        result[top:stop, left:right] = middle[:, columns[left] : columns[left] + right - left]
+        for part in (slice(0, left), slice(right, len(columns))):
+            result[top:stop, part] = middle[:, columns[part]]
+    for part in (slice(0, top), slice(stop, len(rows))):
+        result[part] = picture[rows[part]][:, columns]
     result[rows < 0] = constant
     result[:, columns < 0] = constant
     return result
+
+
+def _longest_run(places: Array) -> tuple[int, int]:
+    """Return where the longest run of neighbouring pixels begins and ends."""
+    breaks = np.flatnonzero((np.diff(places) != 1) | (places[1:] <= 0)) + 1
+    ends = np.concatenate([[0], breaks, [len(places)]])
+    first = int(np.diff(ends).argmax())
+    if places[ends[first]] < 0:  # nothing but the constant
+        return 0, 0
+    return int(ends[first]), int(ends[first + 1])

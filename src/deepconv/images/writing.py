@@ -94,7 +94,7 @@ def write_image(
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_image(Path(folder) / "a.jpg", np.zeros((4, 5, 4), np.uint8))
-        ('transparency was laid on white, as JPEG holds none',)
+        ('transparency was laid on white for JPEG',)
     """
     file = Path(path)
     where = f"{_OP}: path={str(file)!r}"
@@ -154,7 +154,7 @@ def _as_picture(picture: Picture | Array) -> Picture:
 def _with_channels(picture: Picture, kind: _Format, notes: list[str]) -> Picture:
     """Return the picture with channels that the format has."""
     if picture.alpha and picture.channels not in kind.channels and picture.channels + 2 not in kind.channels:
-        notes.append(f"transparency was laid on white, as {kind.name} holds none")
+        notes.append(f"transparency was laid on white for {kind.name}")
         pixels = picture.pixels
         white = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
         opaque = pixels[..., -1:] / np.float64(white)
