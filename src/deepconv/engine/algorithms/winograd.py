@@ -119,7 +119,7 @@ def _convolve(problem: Problem, x: Array, weight: Array, bias: Array | None, sha
             address(way.table),
         )
 
-    threads.share(work, way.blocks, at_once)
+    threads.share(work, way.blocks, at_once, multiply_adds=problem.flops // 8)
     return y
 
 
@@ -150,7 +150,7 @@ def _widely(
         (multiply, -(-way.panels // group)),
     )
     for work, count in tasks:
-        threads.share(work, count, at_once)
+        threads.share(work, count, at_once, multiply_adds=problem.flops // 8)
 
 
 def forward(problem: Problem, x: Array, weight: Array, bias: Array | None) -> Array:
