@@ -124,7 +124,8 @@ def _convolve(problem: Problem, x: Array, weight: Array, bias: Array | None, y: 
         def work(start: int, stop: int) -> None:
             double(*ends[:2], ends[3], scratch(size), *sizes, start, stop)
 
-    threads.share(work, tasks, threads.worth(problem.threads, problem.flops // 2))
+    products = problem.flops // 2
+    threads.share(work, tasks, threads.worth(problem.threads, products), multiply_adds=products)
     return y
 
 
@@ -159,5 +160,6 @@ def weight_grad(problem: Problem, dy: Array, x: Array) -> Array:
         def work(start: int, stop: int) -> None:
             kernel(*ends, form, scratch(size), problem.batch, start, stop)
 
-    threads.share(work, problem.groups, threads.worth(problem.threads, problem.flops // 2))
+    products = problem.flops // 2
+    threads.share(work, problem.groups, threads.worth(problem.threads, products), multiply_adds=products)
     return dw

@@ -84,6 +84,7 @@ class _Ready:
         weights: numbers of the prepared weight.
         units, threads, scratch: what is shared, by how many, and the bytes that each of them takes.
         covers: whether every number of the result is written.
+        products: multiply-adds in all.
     """
 
     convolve: Callable[..., None]
@@ -94,6 +95,7 @@ class _Ready:
     threads: int
     scratch: int
     covers: bool
+    products: int
 
 
 @lru_cache(maxsize=512)
@@ -101,9 +103,8 @@ def _ready(problem: Problem) -> _Ready:
     """Return what a call needs."""
     plan, numbers = _layout(problem), table(problem)
     convolve, pack = KERNELS.convolve[problem.dtype], KERNELS.pack_weight[problem.dtype]
-    return _Ready(
-        convolve, pack, numbers, plan.weights, plan.units, _threads(problem), plan.scratch, plan.covers
-    )
+    return _Ready(convolve, pack, numbers, plan.weights, plan.units, _threads(problem), plan.scratch, plan.covers,
+                  problem.flops // 2)  # fmt: skip
 
 
 def prepare(problem: Problem, weight: Array) -> Array:
@@ -137,7 +138,7 @@ def _run(ready: _Ready, source: Array, weight: Array, bias: Array | None, result
     """Compute all units, shared by threads."""
     places = source, weight, 0 if bias is None else bias, result, ready.table
 
-    if ready.threads == 1:  # a small image's call is mostly Python: nothing is shared for it
+    if ready.threads == 1 and ready.products < threads.LARGEST:  # a small image's call is mostly Python
         if ready.units:
             ready.convolve(*places, scratch(ready.scratch), 0, ready.units)
         return
@@ -145,4 +146,4 @@ def _run(ready: _Ready, source: Array, weight: Array, bias: Array | None, result
     def work(start: int, stop: int) -> None:
         ready.convolve(*places, scratch(ready.scratch), start, stop)
 
-    threads.share(work, ready.units, ready.threads)
+    threads.share(work, ready.units, ready.threads, multiply_adds=ready.products)

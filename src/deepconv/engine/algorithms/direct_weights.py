@@ -88,7 +88,7 @@ def weight_grad(problem: Problem, dy: Array, x: Array) -> Array:
     def run(first: int, stop: int) -> None:
         kernel(*operands, scratch(work.bytes), work.facts_address, first, stop)
 
-    threads.share(run, work.blocks * problem.groups, work.threads)
+    threads.share(run, work.blocks * problem.groups, work.threads, multiply_adds=problem.flops // 2)
     return dw
 
 

@@ -107,8 +107,8 @@ def _convolve(problem: Problem, x: Array, weight: Array, bias: Array | None, y: 
     def work(start: int, stop: int) -> None:
         kernel(*ends, scratch(size), bands, start, stop, problem.relu)
 
-    tasks = problem.batch * f.groups * bands
-    threads.share(work, tasks, threads.worth(problem.threads, problem.flops // 2))
+    tasks, products = problem.batch * f.groups * bands, problem.flops // 2
+    threads.share(work, tasks, threads.worth(problem.threads, products), multiply_adds=products)
     return y
 
 
@@ -132,5 +132,8 @@ def weight_grad(problem: Problem, dy: Array, x: Array) -> Array:
     def work(start: int, stop: int) -> None:
         kernel(*ends, scratch(size), problem.batch, start, stop)
 
-    threads.share(work, f.groups * _blocks(f), threads.worth(problem.threads, problem.flops // 2))
+    products = problem.flops // 2
+    threads.share(
+        work, f.groups * _blocks(f), threads.worth(problem.threads, products), multiply_adds=products
+    )
     return dw

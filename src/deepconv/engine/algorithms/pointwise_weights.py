@@ -185,5 +185,5 @@ def weight_grad(problem: Problem, found: Work, dy: Array, x: Array) -> Array:
             share = (0, problem.out_channels, first, stop)
         kernel(*operands, scratch(found.bytes), *share)
 
-    threads.share(run, found.tasks, found.threads)
+    threads.share(run, found.tasks, found.threads, multiply_adds=problem.flops // 2)
     return dw
