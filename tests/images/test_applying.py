@@ -106,7 +106,9 @@ def test_a_magnitude_is_the_root_of_both_squares(rng):
     np.testing.assert_allclose(apply(picture, "scharr", divisor=16), np.hypot(*both) / 16)
 
 
-@given(st.integers(0, 2**32), st.sampled_from(GALLERY), st.booleans(), st.sampled_from(["auto", "keep"]))
+@given(
+    st.integers(0, 2**32), st.sampled_from(list(GALLERY)), st.booleans(), st.sampled_from(["auto", "keep"])
+)
 def test_a_hidden_colour_has_no_influence(seed, text, linear, alpha):
     rng = np.random.default_rng(seed)
     dtype = rng.choice([np.uint8, np.uint16, np.float32])

@@ -20,24 +20,30 @@ __all__ = ["GALLERY", "Effect", "describe", "effect"]
 _FILES = (".npy", ".json", ".csv", ".tsv", ".txt")
 _COLUMNS_SHOWN = 15
 
-GALLERY: tuple[str, ...] = (
-    "identity",
-    "box size=5",
-    "gaussian sigma=2",
-    "motion length=15 angle=30",
-    "sharpen",
-    "unsharp sigma=2 amount=1.5",
-    "outline",
-    "laplacian neighbours=4",
-    "laplacian neighbours=8",
-    "log sigma=1.4",
-    "dog sigma1=1 sigma2=1.6",
-    *(f"{name}{part}" for name in ("sobel", "prewitt", "scharr") for part in ("", "-x", "-y")),
-    *(f"ridge angle={angle}" for angle in (0, 45, 90, 135)),
-    *(f"emboss direction={direction}" for direction in ("n", "ne", "e", "se", "s", "sw", "w", "nw")),
-    *(f"gabor angle={angle}" for angle in (0, 45, 90, 135)),
-)
-"""One text for `effect` per picture of a contact sheet: every named kernel, every direction of those that have one."""
+GALLERY: Mapping[str, Mapping[str, Any]] = {
+    "identity": {},
+    "box size=5": {},
+    "gaussian sigma=2": {},
+    "motion length=15 angle=30": {},
+    "sharpen": {},
+    "unsharp sigma=2 amount=1.5": {},
+    "outline": {},
+    "laplacian neighbours=4": {},
+    "laplacian neighbours=8": {},
+    "log sigma=1.4": {"divisor": 0.1},
+    "dog sigma1=1 sigma2=1.6": {"divisor": 0.1},
+    **{f"sobel{part}": {} for part in ("", "-x", "-y")},
+    **{f"prewitt{part}": {} for part in ("", "-x", "-y")},
+    **{f"scharr{part}": {"divisor": 4} for part in ("", "-x", "-y")},
+    **{f"ridge angle={angle}": {} for angle in (0, 45, 90, 135)},
+    **{f"emboss direction={direction}": {} for direction in ("n", "ne", "e", "se", "s", "sw", "w", "nw")},
+    **{f"gabor angle={angle}": {"divisor": 0.25} for angle in (0, 45, 90, 135)},
+}
+"""A contact sheet: for each of its pictures a text for `effect`, and what else to tell `apply`.
+
+Every named kernel is there, in every direction of those that have one. Nothing is scaled by itself: where the
+weights make a result too faint or too bright to be looked at, a divisor stands here.
+"""
 
 
 @dataclass(frozen=True, eq=False)

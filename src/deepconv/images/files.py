@@ -17,20 +17,22 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from deepconv.arrays import Array
 from deepconv.images.picture import Picture
 from deepconv.images.raw import (
     NATIVE,
+    check_strips,
     png_beside,
     png_chunks,
     ppm_bytes,
     read_ppm,
     read_tiff,
+    resolution,
     tiff_strips,
     upright,
-)
+)  # fmt: skip
 
 __all__ = ["PIXEL_LIMIT", "encode", "opened", "read_image"]
 
@@ -137,6 +139,8 @@ def opened(op: str, path: str | os.PathLike[str], pixel_limit: int = PIXEL_LIMIT
             formats = [name for name in _FORMATS if name in Image.OPEN]
             with Image.open(file, formats=formats) as picture:
                 _check_size(picture.size, pixel_limit)
+                if isinstance(picture, TiffImageFile):
+                    check_strips(dict(picture.tag_v2), file.stat().st_size)
                 yield picture
     except _DAMAGED as error:
         raise ValueError(f"{op}: path={str(path)!r} can't be read: {_reason(error)}") from error
@@ -328,7 +332,7 @@ def _described(picture: Image.Image) -> Picture:
     text = {
         str(k): str(v) for k, v in texts.items() if not k.startswith(("XML:com.adobe", "Raw profile type"))
     }
-    return Picture(np.zeros((1, 1)), exif=data, xmp=xmp, dpi=_dpi(info.get("dpi")), text=text)
+    return Picture(np.zeros((1, 1)), exif=data, xmp=xmp, dpi=resolution(info.get("dpi")), text=text)
 
 
 def _kept_exif(exif: Image.Exif, is_tiff: bool) -> bytes | None:
@@ -344,14 +348,6 @@ def _kept_exif(exif: Image.Exif, is_tiff: bool) -> bytes | None:
         return kept.tobytes() if len(kept) or inner else None
     except (*_DAMAGED, RuntimeError):  # what a camera wrote may be anything
         return None
-
-
-def _dpi(value: Any) -> tuple[float, float] | None:
-    try:
-        across, down = (float(number) for number in value)
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None
-    return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None
 
 
 def _pages(picture: Image.Image) -> list[str]:
@@ -387,7 +383,7 @@ def _float_tiff(op: str, path: str | os.PathLike[str], pixel_limit: int) -> Pict
     pixels = pixels.astype(np.float32) if pixels.dtype == np.float16 else pixels
     pixels = upright(pixels, tags.get(_ORIENTATION, 1))
     alpha = pixels.ndim == 3 and pixels.shape[2] in (2, 4)
-    dpi = _dpi((tags.get(282), tags.get(283))) if tags.get(296) == 2 else None
+    dpi = resolution((tags.get(282), tags.get(283))) if tags.get(296) == 2 else None
     return Picture(pixels, alpha, tags.get(34675), kept, tags.get(_XMP_TAG), dpi, format="TIFF")
 
 

@@ -17,7 +17,10 @@ import numpy as np
 
 from deepconv.arrays import Array
 
-__all__ = ["png_beside", "png_chunks", "ppm_bytes", "read_ppm", "read_tiff", "tiff_strips", "upright"]
+__all__ = [
+    "check_strips", "png_beside", "png_chunks", "ppm_bytes", "read_ppm", "read_tiff", "resolution",
+    "tiff_strips", "upright",
+]  # fmt: skip
 
 _BAND = 1 << 20
 _PNG_COLOURS = {1: 0, 2: 4, 3: 2, 4: 6}
@@ -229,6 +232,41 @@ def read_tiff(stream: BinaryIO, tags: Mapping[int, Any], order: str, pixel_limit
             np.cumsum(into, axis=1, dtype=into.dtype, out=into)
     pixels = np.concatenate(list(out), axis=-1) if apart else out[0]
     return pixels[..., 0] if channels == 1 else pixels
+
+
+def check_strips(tags: Mapping[int, Any], size: int) -> None:
+    """Refuse a TIFF file whose pixels lie beyond its end; libtiff would write to the screen about it.
+
+    Args:
+        tags: its first directory.
+        size: the file's bytes.
+
+    Raises:
+        ValueError: a strip or a tile reaches beyond the end.
+
+    Example:
+        >>> check_strips({273: (8, 20), 279: (12, 13)}, 32)
+        Traceback (most recent call last):
+        ValueError: the file ends too early; save it again
+    """
+    for places, lengths in ((273, 279), (324, 325)):
+        pairs = zip(_all(tags.get(places, ())), _all(tags.get(lengths, ())), strict=False)
+        if any(place + length > size for place, length in pairs):
+            raise ValueError("the file ends too early; save it again")
+
+
+def resolution(value: Any) -> tuple[float, float] | None:
+    """Return pixels per inch, across and down, of what a file says; None where it makes no sense.
+
+    Example:
+        >>> resolution((72, 72)), resolution((0, 0)), resolution("many")
+        ((72.0, 72.0), None, None)
+    """
+    try:
+        across, down = (float(number) for number in value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None
 
 
 def upright(pixels: Array, orientation: int) -> Array:
