@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from deepconv.arrays import Array
+from deepconv.data.decoding import PictureBatches, prepare_picture
+from deepconv.data.folders import PictureFolder, failure, split_folder
 from deepconv.data.preprocessing import check_steps, preprocess
 from deepconv.layers import Layer
 from deepconv.operators.activation import softmax
 from deepconv.storage import load
+from deepconv.training.scores import TestScores, score
 
 __all__ = ["Classifier", "load_classifier"]
-
-_LONGEST_SIDE = 768  # a larger picture is shrunk as far as it stays above this
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,10 @@ class Classifier:
         Raises:
             ValueError: the picture shows nothing, or the model can't tell.
         """
-        x = preprocess(picture, self.preprocessing)
+        return self._named(preprocess(picture, self.preprocessing))
+
+    def _named(self, x: Array) -> list[tuple[str, float]]:
+        """Return every class of one prepared picture `(C, H, W)`, the likeliest first."""
         try:
             scores = np.asarray(self.model(x[None]))
         except ValueError as error:
@@ -73,15 +77,86 @@ class Classifier:
             ValueError: the file can't be read as a picture or shows nothing; the text names it.
             ModuleNotFoundError: Pillow is not installed; the extra `app` brings it.
         """
-        from deepconv.data.pictures import read_picture
-
-        picture = read_picture(path, longest_side=_LONGEST_SIDE)
+        check_steps(self.preprocessing)
         try:
-            return self.classify(picture)
-        except ModelError:
-            raise
+            x = prepare_picture(path, self.preprocessing)
         except ValueError as error:
+            if repr(os.fspath(path)) in str(error):
+                raise
             raise ValueError(f"classify: path={os.fspath(path)!r}: {error}") from error
+        return self._named(x)
+
+    def score(
+        self, folder: PictureFolder, rows: Array, *, workers: int = 2, strict: bool = False
+    ) -> tuple[TestScores, dict[str, str]]:
+        """Name pictures of a folder, and compare with what they are.
+
+        Args:
+            folder: what `scan_folder(root, classes=classifier.classes)` found.
+            rows: which of its pictures.
+            workers: threads that decode; any number gives the same result.
+            strict: raise at the first picture that can't be read.
+
+        Returns:
+            The scores, and why a file could not be read, by its name.
+
+        Raises:
+            ValueError: no picture can be read, or the model can't name them.
+        """
+        shape = self._shape(folder, rows)
+        source = PictureBatches(
+            folder, rows, size=shape[1:], channels=shape[0], workers=workers, strict=strict
+        )
+        source.steps = [dict(step) for step in self.preprocessing]  # the model's own, whatever they are
+        try:
+            return score(self.model, source, self.classes), source.failed
+        except ValueError as error:
+            if str(error).startswith("PictureBatches"):
+                raise
+            raise ModelError(f"evaluate: the model does not fit its preprocessing: {error}") from error
+
+    def part(self, folder: PictureFolder, name: str) -> Array:
+        """Return the rows of a part as the model's own run drew them from this folder.
+
+        Args:
+            folder: the pictures.
+            name: "train", "validation" or "test".
+
+        Raises:
+            ValueError: the model doesn't say how it drew them, or it was another folder then.
+        """
+        from deepconv.training.pictures import fingerprint  # naming a picture needs nothing that trains
+
+        metadata = self.model.metadata
+        settings = metadata.get("settings")
+        wanted = ("seed", "validation", "test")
+        if not isinstance(settings, dict) or not all(
+            type(settings.get(key)) in (int, float) for key in wanted
+        ):
+            raise ValueError(
+                f"evaluate: the model doesn't say which pictures were its {name} part; choose the part all"
+            )
+        if metadata.get("fingerprint") != fingerprint(folder):
+            raise ValueError(
+                f"evaluate: {folder.root} is not the folder as the model's run divided it, so its {name} part can't be "
+                f"told; choose the part all"
+            )
+        rows: Array = split_folder(
+            folder, settings["seed"], validation=settings["validation"], test=settings["test"]
+        )[name]
+        return rows
+
+    def _shape(self, folder: PictureFolder, rows: Array) -> tuple[int, int, int]:
+        """Return what the steps make of a picture, `(C, H, W)`, from the first that can be read."""
+        error: BaseException = ValueError("there are none")
+        for row in rows:
+            try:
+                channels, height, width = prepare_picture(folder.path(row), self.preprocessing).shape
+            except (OSError, ValueError) as reason:
+                error = ValueError(failure(reason, folder.path(row)))
+            else:
+                return channels, height, width
+        raise ValueError(f"evaluate: none of the {len(rows)} pictures in {folder.root} can be read: {error}")
 
 
 class ModelError(ValueError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -75,7 +76,9 @@ def write_report(
     _draw_mistakes(figure, grid[2, 5:], scores, shown or _as_ink)
     # What further shows what was learned (activations, heat maps over `scores.worst`) goes below: a fourth row.
     data = io.BytesIO()
-    figure.savefig(data, format="png", metadata={"Software": "deepconv"})
+    with warnings.catch_warnings():  # a name in letters that the font lacks is shown in boxes
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        figure.savefig(data, format="png", metadata={"Software": "deepconv"})
     atomic_write(path, data.getvalue())
 
 
@@ -85,9 +88,9 @@ def _as_ink(x: Array) -> Array:
 
 
 def _short(name: str, most: int = _LONGEST) -> str:
-    """Return a name that fits, with signs that fonts lack and formulas left alone."""
-    line = " ".join(name.split()).replace("$", r"\$")
-    return line if len(line) <= most else f"{line[: most - 1]}…"
+    """Return a name that fits, and in which nothing is taken for a formula or steers anything."""
+    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(name.split()))
+    return (line if len(line) <= most else f"{line[: most - 1]}…").replace("$", r"\$")
 
 
 def _heading(axes: Axes, text: str, note: str = "") -> None:

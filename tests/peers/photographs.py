@@ -11,9 +11,9 @@ PHOTOGRAPHS = {
     "galaxies": "hubble_deep_field.jpg", "grass": "grass.png", "gravel": "gravel.png", "retina": "retina.jpg",
     "rocket": "rocket.jpg", "tissue": "ihc.png",
 }  # fmt: skip
-SIDES = (44, 97)
+SIDES = (72, 129)
 TRAINED, TESTED = 190, 60
-BLOCKS = 4
+BLOCKS = 3
 """Into how many rows and columns of blocks a photograph is divided; one block in each row is for testing alone."""
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from deepconv import __version__
-from deepconv.cli import calibrate, check, console, doctor, explain, predict, train
+from deepconv.cli import calibrate, check, console, doctor, evaluate, explain, predict, train
 from deepconv.training import TrainingDiverged
 
 __all__ = ["app", "run"]
@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 
 for _command in (
-    *(train.train, predict.predict, explain.explain, check.check),
+    *(train.train, predict.predict, evaluate.evaluate, explain.explain, check.check),
     *(doctor.doctor, calibrate.calibrate),
 ):
     # Rich would keep the line breaks of the source.

@@ -22,7 +22,8 @@ def predict(
 ) -> int:
     """Name what pictures show, with nothing but a model file.
 
-    The digit may be dark on white or white on dark, small, large or off-centre; there should be one of it.
+    A photograph may have any size; its middle is looked at. A digit may be dark on white or white on dark, small,
+    large or off-centre; there should be one of it.
 
     A picture that can't be read is reported and the others are done; the exit status is then 1.
 

@@ -270,7 +270,7 @@ def train_pictures(
         checkpoint: a file to keep the run's state in after each epoch.
         resume: go on from `checkpoint` if it is there.
         workers: threads that decode; any number gives the same result.
-        strict: stop at the first file that can't be decoded; else it is left out and named in `failed`.
+        strict: decode all files first, and stop at one that can't be; else it is left out and named in `failed`.
 
     Returns:
         The run.
@@ -291,6 +291,9 @@ def train_pictures(
         "size": size, "channels": plan.channels, "batch_size": told.batch_size, "workers": workers,
         "mean": mean, "std": std, "strict": strict,
     }  # fmt: skip
+    if strict:  # a damaged picture is met now, not at the end of the run
+        for _ in PictureBatches(folder, **common).epoch(0, 0):
+            pass
     counts = folder.counts(plan.parts["train"])
     train = PictureBatches(
         folder, plan.parts["train"], shuffle=True, augment=_augment(plan), mixup=told.mixup,
