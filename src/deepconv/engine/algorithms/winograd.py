@@ -35,6 +35,9 @@ KERNELS = library("winograd")
 # products reach. Measured on Zen 3.
 _TO_POINTS, _FROM_POINTS, _FILTER, _REACHED = 700, 550, 1600, 0.85
 
+_PIECES = 4
+"""Ranges that each thread's part falls into; whoever has done with his takes some of the others'."""
+
 
 def refuses(problem: Problem) -> str | None:
     """Say why this can't compute `problem`, or None: it serves stride 1 over two axes, without groups."""
@@ -119,7 +122,7 @@ def _convolve(problem: Problem, x: Array, weight: Array, bias: Array | None, sha
             address(way.table),
         )
 
-    threads.share(work, way.blocks, at_once, multiply_adds=problem.flops // 8)
+    threads.share(work, way.blocks, at_once, _PIECES, multiply_adds=problem.flops // 8)
     return y
 
 
@@ -150,7 +153,7 @@ def _widely(
         (multiply, -(-way.panels // group)),
     )
     for work, count in tasks:
-        threads.share(work, count, at_once, multiply_adds=problem.flops // 8)
+        threads.share(work, count, at_once, _PIECES, multiply_adds=problem.flops // 8)
 
 
 def forward(problem: Problem, x: Array, weight: Array, bias: Array | None) -> Array:

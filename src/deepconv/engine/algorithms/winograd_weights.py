@@ -14,6 +14,7 @@ Tried on Zen 3 and measured worse: asking for the next panels before they are ne
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from threading import get_ident
 
 import numpy as np
@@ -44,6 +45,9 @@ _CHUNK = 128
 stays in the first cache, and a sum of sums is rounded less than one of all. It depends on the geometry alone, and
 parts hold whole chunks, so that neither threads nor the workspace limit change a bit of the result.
 """
+
+_PIECES = 4
+"""Ranges that each thread's part falls into; whoever has done with his takes some of the others'."""
 
 _SLAB = 96 * 2**10
 """Bytes of a slab that takes several rows of tiles; the pixel rows at its ends are turned twice."""
@@ -151,12 +155,24 @@ def _places(problem: Problem, cut: Cut, room: int) -> tuple[Array, Array]:
     return np.array(from_x, np.int64), np.array(from_dy, np.int64)
 
 
-def _tasks(problem: Problem, cut: Cut, room: int, block: int) -> Array:
+def _blocks(problem: Problem, cut: Cut, used: int) -> list[int]:
+    """Return where blocks of channels begin, whose sums fit half of the second cache, and where the last one ends.
+
+    They are of equal size, and as many for each thread: three panels of filters alone would be shared two to one.
+    """
+    wide = max(cut.widths) * cut.lanes * problem.dtype.itemsize
+    most = max(1, machine.caches().l2 // 2 // ((POINTS + problem.window.taps) * wide) // cut.deep)
+    least = -(-cut.deeps // most)
+    count = min(cut.deeps, -(-least // used) * used)
+    return [cut.deeps * i // count * cut.deep for i in range(count + 1)]
+
+
+def _tasks(problem: Problem, cut: Cut, room: int, blocks: list[int]) -> Array:
     """Return for each task of products what its kernel says that it reads."""
     taps = problem.window.taps
     rows = []
-    for c in range(0, problem.in_channels, block):
-        count = min(block, problem.in_channels - c)
+    for c, end in pairwise(blocks):
+        count = min(end, problem.in_channels) - c
         for panel, wide in enumerate(cut.widths):
             vector = sum(cut.widths[:panel])
             k = vector * cut.lanes
@@ -201,12 +217,11 @@ def _plan(problem: Problem, cut: Cut, starts: list[list[tuple[int, int]]], at_on
     v_step, d_step = (_point_step(n * room, item) for n in (cut.depth, cut.vectors * cut.lanes))
 
     wide = max(cut.widths) * cut.lanes
-    block = machine.caches().l2 // 2 // ((POINTS + window.taps) * wide * item) // cut.deep * cut.deep
     multiply_adds = POINTS * all_rows * tiles * cut.depth * cut.vectors * cut.lanes
     used = threads.worth(problem.threads, multiply_adds)
-    # Every thread has channels of its own: three panels of filters alone would be shared two to one.
-    block = min(max(block, cut.deep), -(-cut.deeps // used) * cut.deep)
-    tasks = _tasks(problem, cut, room, block)
+    blocks = _blocks(problem, cut, used)
+    block = max(end - c for c, end in pairwise(blocks))
+    tasks = _tasks(problem, cut, room, blocks)
     sums = math.prod(cut.pieces) * POINTS * block * wide
     kept = sums * len(tasks) if at_once < all_rows else 0
 
@@ -310,15 +325,15 @@ def weight_grad(problem: Problem, dy: Array, x: Array) -> Array:
     d, m = v + p.bytes_v, v + p.bytes_v + p.bytes_d
     mine, caller = v + p.shared, get_ident()
     groups, filters = p.groups
+    slices = max(p.groups)  # each with some of x and of dy: a thread has what it transformed in its caches
     for row in range(0, p.rows, p.at_once):
         end = min(row + p.at_once, p.rows)
 
         def transformed(first: int, stop: int, row: int = row, end: int = end) -> None:
             own = mine if get_ident() == caller else scratch(p.own)
-            if first < groups:
-                transform(x_at, v, own, row, end, first, min(stop, groups), *p.from_x)
-            if stop > groups:
-                transform(dy_at, d, own, row, end, max(first - groups, 0), stop - groups, *p.from_dy)
+            x_groups, dy_groups = ((n * first // slices, n * stop // slices) for n in (groups, filters))
+            transform(x_at, v, own, row, end, *x_groups, *p.from_x)
+            transform(dy_at, d, own, row, end, *dy_groups, *p.from_dy)
 
         def multiplied(first: int, stop: int, row: int = row, end: int = end) -> None:
             own = mine if get_ident() == caller else scratch(p.own)
@@ -326,6 +341,6 @@ def weight_grad(problem: Problem, dy: Array, x: Array) -> Array:
             taps = own + p.bytes_sums
             products(v, d, sums, taps, dw_at, tiles, row == 0, end == p.rows, first, stop, *p.facts)
 
-        threads.share(transformed, groups + filters, p.threads)
-        threads.share(multiplied, p.tasks, p.threads)
+        threads.share(transformed, slices, p.threads, _PIECES)
+        threads.share(multiplied, p.tasks, p.threads, _PIECES)
     return dw
