@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from deepconv.engine.kernels.compile import folders
+
 ROOT = Path(__file__).parents[1]
 SMOKE = Path(__file__).with_name("smoke.py")
 
@@ -54,9 +56,12 @@ def test_it_holds_the_package_and_nothing_else(wheel):
     assert wheel.stat().st_size < 1_000_000
 
 
-def test_the_smoke_run_passes(installed, tmp_path):
-    # -P and another current folder: nothing but PYTHONPATH can bring deepconv in before the sources.
-    out = python("-P", SMOKE, installed, cwd=tmp_path, PYTHONPATH=str(installed))
+@pytest.mark.parametrize("shared", [True, pytest.param(False, marks=pytest.mark.full)])
+def test_the_smoke_run_passes(installed, tmp_path, shared):
+    # -P and another current folder: nothing but PYTHONPATH can bring deepconv in before the sources. What was compiled
+    # of the same kernels for the other tests serves it too; `full` has it compile its own.
+    kept = {"DEEPCONV_CACHE_DIR": str(folders()[0])} if shared else {}
+    out = python("-P", SMOKE, installed, cwd=tmp_path, PYTHONPATH=str(installed), **kept)
     assert out == "the wheel works\n"
 
 

@@ -26,13 +26,17 @@ def blocks(assembly):
 
 
 def tightest(assembly):
-    """Return the vector multiply-adds, all instructions and the scalar ones of the loop with most of the first."""
+    """Return how many vector multiply-adds, instructions and scalar multiply-adds the tightest loop has.
+
+    That is the one with the largest share of the first. Loops of fewer than eight don't count.
+    """
     best = (0, 1, 0)
     for label, lines in blocks(assembly):
         if label and any(re.match(rf"^(b\.\w+|cbn?z|tbn?z)\b.*{re.escape(label)}$", line) for line in lines):
             vector = sum(bool(re.match(r"^fmla\s+v\d+\.4s", line)) for line in lines)
             scalar = sum(bool(re.match(r"^fmadd\s+s", line)) for line in lines)
-            best = max(best, (vector, len(lines), scalar))
+            if vector >= 8:
+                best = max(best, (vector, len(lines), scalar), key=lambda found: found[0] / found[1])
     return best
 
 
