@@ -119,6 +119,18 @@ def leaves(result: Any) -> Iterator[Any]:
         yield result.detach() if hasattr(result, "detach") else result
 
 
+class Told:
+    """What a call itself tells of one run, such as its accuracy beside its time."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+
+    def answer(self) -> dict[str, Any]:
+        """Return what the call returns, which is plain data."""
+        found: dict[str, Any] = self.call()
+        return found
+
+
 class Threads:
     """CPU and wall seconds of a call, and which share of the work each thread did."""
 
@@ -231,6 +243,7 @@ def _status(entry: str) -> int:
 MEASURES: dict[str, Callable[[Call], Measure]] = {
     "time": Time,
     "once": Once,
+    "told": Told,
     "threads": Threads,
     "memory": Memory,
 }

@@ -10,7 +10,17 @@ from benchmarks.processes import ALLOCATORS, OURS, ROOT, Row
 PAGE = ROOT / "docs" / "benchmarks.md"
 LOST = " ✗"
 
-PARTS = ("layers", "training", "operators", "pictures", "startup", "threads", "memory", "errors")
+PARTS = (
+    "layers",
+    "training",
+    "operators",
+    "pictures",
+    "estimators",
+    "startup",
+    "threads",
+    "memory",
+    "errors",
+)
 """The page's parts, in its order."""
 
 _HEAD = """# Measured

@@ -16,6 +16,7 @@ Builder = Callable[[dict[str, Any]], Call | None]
 """Makes a call without arguments of a request."""
 
 SUBJECTS = {
+    "estimators": "benchmarks.estimator_peers",
     "layers": "benchmarks.peers",
     "operators": "benchmarks.operator_peers",
     "pictures": "benchmarks.picture_peers",
