@@ -211,7 +211,7 @@ def largest(x: Array, case: Plan, shape: Sequence[int]) -> Array:
         shape: of the output.
     """
     x, y = plain(x, x.dtype), np.empty(shape, x.dtype)
-    _run(KERNELS.largest[x.dtype], (x, y), case, x)
+    _run(KERNELS.largest[x.dtype], (x, y, 0, False, False), case, x)
     return y
 
 

@@ -88,46 +88,6 @@ def _largest_four(pixel, firsts, cell, count, zero):
     return select(no_a, nan, a), select(no_b, nan, b), select(no_c, nan, c), select(no_d, nan, d)
 
 
-@kernel
-def largest(
-    x_at, y_at, scratch, cells, room, table_at, bands_at, bands, start, stop, planes, pixels, outputs,
-    out_a, out_b, out_c, size_b, size_c, step_a, step_b, step_c, zero: Number,
-):  # fmt: skip
-    """Write the largest pixel of each window; NaN is the largest of all, nothing is -inf.
-
-    A band is the rows of windows from its first number to its second, and the pixels from its third to its fourth.
-    Scratch has room for `cells` whole numbers, `room` vectors of pixels, and the windows of a band.
-    """
-    x, y, width = pointer(x_at, zero), pointer(y_at, zero), lanes(zero)
-    cell, pixel = pointer(scratch, room), pointer(scratch + 8 * cells, zero)
-    window, table, band = shift(pixel, room * width), pointer(table_at, room), pointer(bands_at, room)
-    first, counts = shift(table, 2 * (out_a + out_b)), shift(table, 2 * (out_a + out_b) + out_c)
-    known = 0, 0, 0, 0
-    for task in range(start, stop):
-        plane, b = min(task // bands * width, planes - width), task % bands * 4
-        low = band[b + 2]
-        gather(shift(x, plane * pixels + low), pixels, band[b + 3] - low, pixel)
-        at = 0
-        for row in range(band[b], band[b + 1]):
-            i, j, c = row // out_b, 2 * out_a + row % out_b, 0
-            base = (table[i] * size_b + table[j]) * size_c - low
-            while c < out_c:
-                known = _cells(
-                    cell, known, table[i + out_a], table[j + out_b], counts[c],
-                    step_a * size_b * size_c, step_b * size_c, step_c,
-                )  # fmt: skip
-                if _together(counts, c, out_c):
-                    firsts = base + first[c], base + first[c + 1], base + first[c + 2], base + first[c + 3]
-                    found = _largest_four(pixel, firsts, cell, known[3], zero)
-                    for q in range(4):
-                        store(window, at + q * width, found[q])
-                    c, at = c + 4, at + 4 * width
-                else:
-                    store(window, at, _largest(pixel, base + first[c], cell, known[3], zero))
-                    c, at = c + 1, at + width
-        scatter(window, shift(y, plane * outputs + band[b] * out_c), outputs, at // width)
-
-
 @part
 def _sum(pixel, at, cell, count, zero):
     """Return the sum of a window's pixels."""
@@ -152,50 +112,68 @@ def _sum_four(pixel, firsts, cell, count, zero):
     return a, b, c, d
 
 
-@kernel
-def sums(
-    x_at, y_at, divisor_at, before, each, scratch, cells, room, table_at, bands_at, bands, start, stop, planes,
-    pixels, outputs, out_a, out_b, out_c, size_b, size_c, step_a, step_b, step_c, zero: Number,
-):  # fmt: skip
-    """Write the sum over each window; the rest as `largest`.
+def _over_windows(one, four, name):
+    """Return the kernel of what is made of the pixels of one window, or of four at once."""
 
-    Pixels, where `before`, or else sums are divided: by `divisor[p]`, or all by its first number unless `each`.
-    """
-    x, y, width = pointer(x_at, zero), pointer(y_at, zero), lanes(zero)
-    cell, pixel = pointer(scratch, room), pointer(scratch + 8 * cells, zero)
-    window, table, band = shift(pixel, room * width), pointer(table_at, room), pointer(bands_at, room)
-    first, counts = shift(table, 2 * (out_a + out_b)), shift(table, 2 * (out_a + out_b) + out_c)
-    divisor, known = pointer(divisor_at, zero), (0, 0, 0, 0)
-    for task in range(start, stop):
-        plane, b = min(task // bands * width, planes - width), task % bands * 4
-        low = band[b + 2]
-        gather(shift(x, plane * pixels + low), pixels, band[b + 3] - low, pixel)
-        if before:
-            for p in range(band[b + 3] - low):
-                store(pixel, p * width, load(pixel, p * width) / splat(divisor[(p + low) * each]))
-        at = 0
-        for row in range(band[b], band[b + 1]):
-            i, j, c = row // out_b, 2 * out_a + row % out_b, 0
-            base = (table[i] * size_b + table[j]) * size_c - low
-            while c < out_c:
-                known = _cells(
-                    cell, known, table[i + out_a], table[j + out_b], counts[c],
-                    step_a * size_b * size_c, step_b * size_c, step_c,
-                )  # fmt: skip
-                if _together(counts, c, out_c):
-                    firsts = base + first[c], base + first[c + 1], base + first[c + 2], base + first[c + 3]
-                    found = _sum_four(pixel, firsts, cell, known[3], zero)
-                    for q in range(4):
-                        store(window, at + q * width, found[q])
-                    c, at = c + 4, at + 4 * width
-                else:
-                    store(window, at, _sum(pixel, base + first[c], cell, known[3], zero))
-                    c, at = c + 1, at + width
-        if not before:
-            place = band[b] * out_c
-            for o in range(at // width):
-                store(window, o * width, load(window, o * width) / splat(divisor[(place + o) * each]))
-        scatter(window, shift(y, plane * outputs + band[b] * out_c), outputs, at // width)
+    def run(
+        x_at, y_at, divisor_at, before, each, scratch, cells, room, table_at, bands_at, bands, start, stop, planes,
+        pixels, outputs, out_a, out_b, out_c, size_b, size_c, step_a, step_b, step_c, zero: Number,
+    ):  # fmt: skip
+        """Write what is made of each window's pixels.
+
+        A band is the rows of windows from its first number to its second, and the pixels from its third to its fourth.
+        Scratch has room for `cells` whole numbers, `room` vectors of pixels, and the windows of a band. Unless
+        `divisor_at` is 0, pixels are divided, where `before`, or else what is made of them: by `divisor[p]`, or all
+        by its first number unless `each`.
+        """
+        x, y, width = pointer(x_at, zero), pointer(y_at, zero), lanes(zero)
+        cell, pixel = pointer(scratch, room), pointer(scratch + 8 * cells, zero)
+        window, table, band = shift(pixel, room * width), pointer(table_at, room), pointer(bands_at, room)
+        first, counts = shift(table, 2 * (out_a + out_b)), shift(table, 2 * (out_a + out_b) + out_c)
+        divisor, known = pointer(divisor_at, zero), (0, 0, 0, 0)
+        for task in range(start, stop):
+            plane, b = min(task // bands * width, planes - width), task % bands * 4
+            low = band[b + 2]
+            gather(shift(x, plane * pixels + low), pixels, band[b + 3] - low, pixel)
+            if divisor_at and before:
+                for p in range(band[b + 3] - low):
+                    store(pixel, p * width, load(pixel, p * width) / splat(divisor[(p + low) * each]))
+            at = 0
+            for row in range(band[b], band[b + 1]):
+                i, j, c = row // out_b, 2 * out_a + row % out_b, 0
+                base = (table[i] * size_b + table[j]) * size_c - low
+                while c < out_c:
+                    known = _cells(
+                        cell, known, table[i + out_a], table[j + out_b], counts[c],
+                        step_a * size_b * size_c, step_b * size_c, step_c,
+                    )  # fmt: skip
+                    if _together(counts, c, out_c):
+                        firsts = (
+                            base + first[c],
+                            base + first[c + 1],
+                            base + first[c + 2],
+                            base + first[c + 3],
+                        )
+                        found = four(pixel, firsts, cell, known[3], zero)
+                        for q in range(4):
+                            store(window, at + q * width, found[q])
+                        c, at = c + 4, at + 4 * width
+                    else:
+                        store(window, at, one(pixel, base + first[c], cell, known[3], zero))
+                        c, at = c + 1, at + width
+            if divisor_at and not before:
+                place = band[b] * out_c
+                for o in range(at // width):
+                    store(window, o * width, load(window, o * width) / splat(divisor[(place + o) * each]))
+            scatter(window, shift(y, plane * outputs + band[b] * out_c), outputs, at // width)
+
+    run.__name__ = run.__qualname__ = name
+    return kernel(run)
+
+
+# NaN is the largest of all, nothing is -inf.
+largest = _over_windows(_largest, _largest_four, "largest")
+sums = _over_windows(_sum, _sum_four, "sums")
 
 
 @part
