@@ -44,23 +44,23 @@ export async function ask(room, method, args = {}, blobs = []) {
 
 /** Ask where only the newest question matters: while one is under way only the last of the next ones is kept;
     the others give `superseded`. */
-export async function askLatest(room, method, args = {}) {
+export async function askLatest(room, method, args = {}, blobs = []) {
   const kind = `${room}.${method}`;
   if (busy.has(kind)) {
     return new Promise((resolve, reject) => {
       latest.get(kind)?.resolve(superseded);
-      latest.set(kind, { args, resolve, reject });
+      latest.set(kind, { args, blobs, resolve, reject });
     });
   }
   busy.add(kind);
   try {
-    return await ask(room, method, args);
+    return await ask(room, method, args, blobs);
   } finally {
     busy.delete(kind);
     const next = latest.get(kind);
     if (next) {
       latest.delete(kind);
-      askLatest(room, method, next.args).then(next.resolve, next.reject);
+      askLatest(room, method, next.args, next.blobs).then(next.resolve, next.reject);
     }
   }
 }

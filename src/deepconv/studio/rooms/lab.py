@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import shlex
 import time
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ from pydantic import BaseModel, Field
 from deepconv.arrays import Array
 from deepconv.images import KERNELS, Picture, apply, effect, format_kernel
 from deepconv.images.borders import extended, places
-from deepconv.images.files import encode, read_image
+from deepconv.images.files import encode
 from deepconv.studio.rooms.numbers import from_page, to_page
+from deepconv.studio.rooms.uploads import read_upload
 from deepconv.studio.session import Answer, Session, method
 
 __all__ = ["Settings", "catalogue", "load", "numbers", "pixel", "run", "save", "words"]
@@ -26,7 +26,6 @@ __all__ = ["Settings", "catalogue", "load", "numbers", "pixel", "run", "save", "
 SHOWN = 1_000_000
 """Pixels of the picture that is filtered while a slider moves; a larger one is shrunk for it."""
 
-_LARGEST = 40_000_000  # pixels of a picture that is taken in
 _CELLS = 15 * 15
 
 
@@ -91,22 +90,8 @@ def _shipped() -> _Loaded:
 
 
 def _loaded(data: bytes) -> _Loaded:
-    whole = _from_memory(data)
+    whole = read_upload(data)
     return _Loaded(whole, _eight_bits(_shrunk(whole.pixels)))
-
-
-def _from_memory(data: bytes) -> Picture:
-    """Read a picture that lies on no disk: in a file that Linux keeps in memory."""
-    held = os.memfd_create("picture")
-    path = f"/proc/self/fd/{held}"
-    try:
-        with open(held, "wb", closefd=False) as stream:
-            stream.write(data)
-        return read_image(path, pixel_limit=_LARGEST)
-    except ValueError as error:
-        raise ValueError(str(error).replace(f"read_image: path={path!r}", "the picture")) from None
-    finally:
-        os.close(held)
 
 
 def _shrunk(pixels: Array) -> Array:
