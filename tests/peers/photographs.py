@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-# Photograph by class; brick, grass and gravel are grey.
+# Photograph by class; brick, grass and gravel are grey, and a fifth of the others is made grey. The astronaut and
+# the cup of coffee are left out: a part of them that was never seen looks like nothing that was.
 PHOTOGRAPHS = {
-    "astronaut": "astronaut.png", "brick": "brick.png", "cat": "chelsea.png", "coffee": "coffee.png",
-    "galaxies": "hubble_deep_field.jpg", "grass": "grass.png", "gravel": "gravel.png", "retina": "retina.jpg",
-    "rocket": "rocket.jpg", "tissue": "ihc.png",
+    "brick": "brick.png", "cat": "chelsea.png", "galaxies": "hubble_deep_field.jpg", "grass": "grass.png",
+    "gravel": "gravel.png", "retina": "retina.jpg", "rocket": "rocket.jpg", "tissue": "ihc.png",
 }  # fmt: skip
 SIDES = (72, 129)
-TRAINED, TESTED = 190, 60
+TRAINED, TESTED = 210, 75
 BLOCKS = 3
 """Into how many rows and columns of blocks a photograph is divided; one block in each row is for testing alone."""
 

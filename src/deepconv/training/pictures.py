@@ -243,7 +243,8 @@ def plan_pictures(folder: PictureFolder, settings: PicturesSettings | None = Non
 def _following(told: PicturesSettings, start: Start) -> PicturesSettings:
     """The network, the size and the channels are those of the model started from; nothing else may be asked for."""
     size, channels = start.size[0], start.channels
-    for name, given, own in (("size", told.size, size), ("channels", told.channels, channels), ("model", told.model, None)):
+    follows = (("size", told.size, size), ("channels", told.channels, channels), ("model", told.model, None))
+    for name, given, own in follows:
         if given not in (None, own):
             has = "brings its own network" if own is None else f"has {name}={own}"
             raise ValueError(f"pictures: {name}={given!r}, but the model to start from {has}; leave it out")
