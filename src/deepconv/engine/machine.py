@@ -11,7 +11,7 @@ The compiled algorithms are written for a *target*, by the width of its register
 
 `DEEPCONV_TARGET` names another target than the machine's own: a narrower one limits the instructions,
 a wider one is computed in halves, slow but right, which is how the tests reach every width.
-`DEEPCONV_COMPILED=0` leaves Numba alone, as if it weren't installed.
+`DEEPCONV_COMPILED=0` (or false, no, off) leaves Numba alone, as if it weren't installed.
 """
 
 import os
@@ -52,7 +52,9 @@ TARGETS = {
 
 @cache
 def native_target() -> Target:
-    """Return the machine's own target, by what LLVM says of its processor."""
+    """Return the machine's own target, by what LLVM says of its processor; `plain` where there is no LLVM."""
+    if find_spec("llvmlite") is None:
+        return TARGETS["plain"]
     from llvmlite import binding  # 80 ms, which `import deepconv` must not cost
 
     if platform.machine().lower() in ("aarch64", "arm64"):
@@ -78,16 +80,28 @@ def target() -> Target:
     return TARGETS[name]
 
 
+_NO = ("0", "false", "no", "off")
+_YES = ("", "1", "true", "yes", "on")
+
+
 @cache
 def why_not_compiled() -> str | None:
     """Say why the compiled algorithms are missing here, or None if they aren't.
+
+    Raises:
+        ValueError: `DEEPCONV_COMPILED` says neither yes nor no.
 
     Example:
         >>> why_not_compiled() is None or "Numba" in why_not_compiled()
         True
     """
-    if os.environ.get("DEEPCONV_COMPILED") == "0":
-        return "DEEPCONV_COMPILED=0 leaves Numba alone"
+    word = os.environ.get("DEEPCONV_COMPILED", "")
+    if word.strip().lower() not in _YES + _NO:
+        raise ValueError(
+            f"DEEPCONV_COMPILED={word!r} is neither yes nor no; use one of {', '.join(_NO + _YES[1:])}"
+        )
+    if word.strip().lower() in _NO:
+        return f"DEEPCONV_COMPILED={word} leaves Numba alone"
     if find_spec("numba") is None or find_spec("llvmlite") is None:
         return "Numba is not installed"
     return None
