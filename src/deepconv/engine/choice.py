@@ -65,7 +65,7 @@ def _in_order(*files: ModuleType) -> tuple[Algorithm, ...]:
 
 _VERBOSE = verbose.asked()
 _MOST = 2**38
-"""Bytes of operands that no machine we know of can hold."""
+"""Bytes of operands beyond which only the plainest algorithm is asked: others would plan for every tile first."""
 
 TABLE: dict[Pass, tuple[Algorithm, ...]] = {
     "forward": _in_order(pointwise, depthwise, grouped, winograd, direct, matmul, taps),
@@ -157,9 +157,9 @@ def choose(problem: Problem, algorithm: str = "auto") -> Plan:
 
 
 def _refusal(candidate: Algorithm, problem: Problem, table: tuple[Algorithm, ...]) -> str | None:
-    """Say why an algorithm can't compute a problem, or None: beyond all memory only the plainest is asked.
+    """Say why an algorithm can't compute a problem, or None: of huge problems only the plainest is asked.
 
-    It fails at once for want of memory, where others would first plan for every tile.
+    Few machines hold a quarter of a terabyte. On others it fails at once, where others would plan for every tile.
     """
     if problem.operand_bytes > _MOST and candidate is not table[-1]:
         return f"its operands alone take {problem.operand_bytes:,} bytes"
