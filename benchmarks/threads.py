@@ -1,12 +1,15 @@
 """What a second thread does to our 3×3 bodies: `python -m benchmarks.layers --threads 2`.
 
 CPU time in all and the share of each thread say whether the work is split evenly and at what cost; wall
-time is printed beside, though on a shared machine it says little.
+time is printed beside, though on a shared machine it says little. Two processes that make the same call on one
+thread at the same time share nothing but the machine: how much slower they make each other is its own part of
+the growth, which no way of splitting avoids.
 """
 
 import os
 import statistics
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from benchmarks.cases import PASSES, Layer
@@ -20,8 +23,9 @@ GROWTH = 1.15
 _HEAD = """## Two threads
 
 Written by `python -m benchmarks.layers --threads 2`, {runs} runs: CPU time of all threads together, with
-two over with one (at most {growth}), and the larger thread's share of it (at most {share}). Wall time is
-beside it; on a shared machine it says little.{warning}
+two over with one (at most {growth}), and the larger thread's share of it (at most {share}). "Machine" is
+the same growth for two processes that make the call on one thread each, both at once: cores share caches,
+memory and more. Wall time is beside it; on a shared machine it says little.{warning}
 
 """
 
@@ -35,32 +39,41 @@ def view_threads(layers: Sequence[Layer], runs: int) -> str:
     alone = len(os.sched_getaffinity(0)) < 2
     if alone:
         tell("one processor only: two threads can't run at once; start this without taskset")
-    one, two = Worker("layers", OURS, "threads"), Worker("layers", OURS, "threads", threads=2)
+    one, other = Worker("layers", OURS, "threads"), Worker("layers", OURS, "threads")
+    two = Worker("layers", OURS, "threads", threads=2)
     rows: list[list[str]] = []
     for layer in layers:
         for which in PASSES:
             answers: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
+            beside: list[dict[str, Any]] = []
             for _ in range(runs):
                 answers[1].append(one.ask(request(layer, which, 1)))
                 answers[2].append(two.ask(request(layer, which, 2)))
-            rows.append([layer.name, which, *cells(answers[1], answers[2])])
+                with ThreadPoolExecutor(2) as pool:
+                    beside += pool.map(
+                        lambda worker, asked: worker.ask(asked), (one, other), [request(layer, which, 1)] * 2
+                    )
+            rows.append([layer.name, which, *cells(answers[1], answers[2], beside)])
             tell("  ".join(rows[-1]))
-    one.close()
-    two.close()
-    head = ["layer", "pass", "CPU ms, one", "two", "growth", "larger share", "wall ms, one", "two"]
+    for worker in (one, two, other):
+        worker.close()
+    head = ["layer", "pass", "CPU ms, one", "two", "growth", "machine", "larger share", "wall ms, one", "two"]
     text = _HEAD.format(runs=runs, growth=GROWTH, share=LARGEST_SHARE, warning=_WARNING if alone else "")
     return text + table(head, rows, left=2)
 
 
-def cells(one: Sequence[Mapping[str, Any]], two: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return a row's figures from the answers with one thread and with two, marked where too much."""
-    cpu = [statistics.median(answer["cpu"] for answer in answers) for answers in (one, two)]
+def cells(
+    one: Sequence[Mapping[str, Any]], two: Sequence[Mapping[str, Any]], beside: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Return a row's figures from the answers with one thread, with two, and beside another process."""
+    cpu = [statistics.median(answer["cpu"] for answer in answers) for answers in (one, two, beside)]
     wall = [statistics.median(answer["wall"] for answer in answers) for answers in (one, two)]
     share = statistics.median(answer["shares"][0] for answer in two)
     growth = cpu[1] / cpu[0]
     return [
-        *(f"{seconds * 1e3:.2f}" for seconds in cpu),
+        *(f"{seconds * 1e3:.2f}" for seconds in cpu[:2]),
         f"{growth:.2f}" + (LOST if growth > GROWTH else ""),
+        f"{cpu[2] / cpu[0]:.2f}",
         f"{share:.2f}" + (LOST if share > LARGEST_SHARE else ""),
         *(f"{seconds * 1e3:.2f}" for seconds in wall),
     ]
