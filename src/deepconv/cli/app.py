@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from deepconv import __version__
-from deepconv.cli import calibrate, check, console, doctor, evaluate, explain, predict, train
+from deepconv.cli import calibrate, check, console, doctor, evaluate, explain, predict, studio, train
 from deepconv.training import TrainingDiverged
 
 __all__ = ["app", "run"]
@@ -26,7 +26,7 @@ app = typer.Typer(
 
 for _command in (
     *(train.train, predict.predict, evaluate.evaluate, explain.explain, check.check),
-    *(doctor.doctor, calibrate.calibrate),
+    *(studio.studio, doctor.doctor, calibrate.calibrate),
 ):
     # Rich would keep the line breaks of the source.
     _paragraphs = (_command.__doc__ or "").split("\n\n")
