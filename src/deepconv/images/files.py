@@ -49,7 +49,7 @@ _FORMATS = (
 # What Pillow's decoders are known to raise on a damaged file, besides its own error types.
 _DAMAGED = (
     OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError,
-    EOFError, NotImplementedError, struct.error, zlib.error, MemoryError, Image.DecompressionBombError,
+    EOFError, RuntimeError, struct.error, zlib.error, MemoryError, Image.DecompressionBombError,
 )  # fmt: skip
 
 # For a file of 16 bits a channel, how Pillow unpacks the high byte of each number, and how it would unpack the
@@ -346,7 +346,7 @@ def _kept_exif(exif: Image.Exif, is_tiff: bool) -> bytes | None:
             elif tag != _ORIENTATION and (not is_tiff or tag in _TIFF_KEPT):
                 kept[tag] = value
         return kept.tobytes() if len(kept) or inner else None
-    except (*_DAMAGED, RuntimeError):  # what a camera wrote may be anything
+    except _DAMAGED:  # what a camera wrote may be anything
         return None
 
 
