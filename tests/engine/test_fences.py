@@ -44,7 +44,7 @@ def test_the_memory_of_several_threads_counts(which, name, monkeypatch):
         asked[running[0]] = max(size, asked.get(running[0], 0))
         return workspace.scratch(size)
 
-    def share(work, tasks, count):
+    def share(work, tasks, count, pieces=1, *, multiply_adds=0):
         """As `threads.share`, but each range has a thread to itself, however fast others are."""
         bounds = [tasks * i // count for i in range(count + 1)]
         for running[0] in range(1, count):
