@@ -131,6 +131,14 @@ def test_large_integers_are_exact_or_refused(rng, size):
         correlate(picture * 2 ** (62 - size.bit_length()), kernel)
 
 
+@pytest.mark.parametrize("size", [(31, 31), (101, 1), (64, 65)])
+def test_large_kernels_are_exact_too(rng, size):
+    picture = rng.integers(0, 256, (90, 70), dtype=np.uint8)
+    kernel = rng.integers(0, 2, size) * 2 - 1
+    exact = by_definition(picture.astype(np.int64), kernel, "reflect", (size[0] // 2, size[1] // 2))
+    np.testing.assert_array_equal(correlate(picture, kernel), exact)
+
+
 def test_nine_times_200_does_not_wrap():
     assert correlate(np.full((3, 3), 200, np.uint8), np.ones((3, 3), np.uint8)).tolist() == [[1800] * 3] * 3
     assert correlate(np.zeros((1, 1), np.uint8), [[-1]], offset=-5).tolist() == [[-5]]

@@ -18,10 +18,11 @@ from deepconv.operators.planes import correlate_planes
 
 __all__ = ["convolve", "correlate"]
 
-# Whole numbers up to here come out of the float sums right once they are rounded, whatever way the engine
-# takes them: in the worst case, by Fourier, the error of a sum is some 30 roundings of its largest term.
+# Sums of whole numbers up to here come out of floats right once they are rounded, whatever way the engine
+# takes them. A large kernel may go by Fourier, whose error is one of all the numbers at once: not in float32.
 _EXACT_IN_FLOAT32 = 2**18
-_EXACT_IN_FLOAT64 = 2**46
+_EXACT_IN_FLOAT64 = 2**40
+_SMALL = 64  # cells
 
 
 def correlate(
@@ -264,7 +265,7 @@ def _exactly(
             f"{op}: sums of up to {bound:.3g} could pass what int64 holds; pass the picture or the kernel as float64"
         )
     if bound <= _EXACT_IN_FLOAT64:
-        kind = np.float32 if bound <= _EXACT_IN_FLOAT32 else np.float64
+        kind = np.float32 if bound <= _EXACT_IN_FLOAT32 and kernel.size <= _SMALL else np.float64
         sums = correlate_planes(image.astype(kind), kernel, border=border, constant=constant, anchor=anchor)
         return np.rint(sums).astype(np.int64)
     rows, columns = places(image.shape, kernel.shape, anchor, border)
