@@ -6,11 +6,10 @@ import json
 import shlex
 import time
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from deepconv.cli import console
+from deepconv.cli import train_options as options
 from deepconv.cli.folders import (
     CHECKPOINT,
     HISTORY,
@@ -32,78 +31,24 @@ _NOTHING_KEPT = "Stopped before the first epoch's end; nothing is kept."
 
 
 def train(
-    data: Annotated[
-        str,
-        typer.Argument(
-            metavar="digits|FOLDER",
-            help="The 1,797 handwritten digits that come with deepconv, or a folder of pictures that holds a folder "
-            "for each class. A folder of the name digits is ./digits.",
-        ),
-    ],
-    model: Annotated[
-        str | None,
-        typer.Option(help="The network: lenet, small, resnet or mobile [dim](chosen from the pictures)[/]."),
-    ] = None,
-    size: Annotated[
-        int | None,
-        typer.Option(help="The side in pixels that pictures are brought to [dim](theirs, at most 64)[/]."),
-    ] = None,
-    start: Annotated[
-        Path | None,
-        typer.Option(
-            "--from", metavar="<model>", help="Start from this model's weights, with a new last layer."
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=1_000_000,
-            help="How often each picture is seen [dim](30 for the digits; else by their number)[/].",
-        ),
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Pictures per step [dim](32)[/].")] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(
-            help="The highest of the schedule [dim](0.01 for the digits; 0.005; 0.001 with --from)[/]."
-        ),
-    ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Decides everything random [dim](0)[/].")] = None,
-    augment: Annotated[
-        float | None,
-        typer.Option(
-            min=0, help="How much training pictures are changed [dim](1)[/]; 0 leaves them as they are."
-        ),
-    ] = None,
-    mixup: Annotated[
-        float | None,
-        typer.Option(min=0, help="Mix pairs of training pictures, such as 0.2 [dim](0: don't)[/]."),
-    ] = None,
-    validation: Annotated[
-        float | None, typer.Option(min=0, max=1, help="The share watched during training [dim](0.1)[/].")
-    ] = None,
-    test: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="The share held out and scored at the end [dim](0.2)[/]."),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=0, max=64, help="Threads that decode pictures [dim](2)[/]; the result is the same."),
-    ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse a folder with files that are no pictures, or damaged.")
-    ] = False,
-    out: Annotated[
-        str | None,
-        typer.Option(
-            metavar="<path>",
-            help="The folder to write; digits-run, or FOLDER-run, or the next number that is free.",
-        ),
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    data: options.Data,
+    model: options.Model = None,
+    size: options.Size = None,
+    start: options.Start = None,
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
+    learning_rate: options.LearningRate = None,
+    seed: options.Seed = None,
+    augment: options.Augment = None,
+    mixup: options.MixUp = None,
+    validation: options.ValidationShare = None,
+    test: options.TestShare = None,
+    workers: options.Workers = None,
+    strict: options.Strict = False,
+    out: options.Out = None,
+    resume: options.Resume = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
 ) -> int:
     """Train a network on handwritten digits (half a minute), or on a folder with a folder of pictures for each class.
 
