@@ -146,6 +146,12 @@ _NAMES = {
         "Upsample",
         "check_gradients",
     ),
+    "layers.inspection": (
+        "activations",
+        "heat_map",
+        "score_gradient",
+    ),
+    "layers.receptive": ("receptive_window",),
     "storage": (
         "save",
         "load",
@@ -262,6 +268,10 @@ if TYPE_CHECKING:
     from deepconv.layers import Tanh as Tanh
     from deepconv.layers import Upsample as Upsample
     from deepconv.layers import check_gradients as check_gradients
+    from deepconv.layers.inspection import activations as activations
+    from deepconv.layers.inspection import heat_map as heat_map
+    from deepconv.layers.inspection import score_gradient as score_gradient
+    from deepconv.layers.receptive import receptive_window as receptive_window
     from deepconv.operators.activation import gelu as gelu
     from deepconv.operators.activation import gelu_input_grad as gelu_input_grad
     from deepconv.operators.activation import leaky_relu as leaky_relu
