@@ -2,8 +2,8 @@
 
     <conv(x, w), dy> = <x, conv_input_grad(dy, w)> = <w, conv_weight_grad(dy, x)>
 
-500 geometries here, 10,000 in the full run: one to three axes, odd and rectangular, every padding and
-mode, strides that don't divide, padding wider than the kernel, groups, empty batches.
+500 geometries here (150 for differences), 10,000 in the full run: one to three axes, odd and rectangular, every
+padding and mode, strides that don't divide, padding wider than the kernel, groups, empty batches.
 """
 
 import os
@@ -47,7 +47,8 @@ def difference(function, gradient, at, rng):
     return numeric, (gradient * direction).sum(), np.abs(gradient * direction).sum() + 1e-9
 
 
-@settings(max_examples=examples(500, full=10_000))
+# Fewer: the identities above and one derivative of a linear function say the same, this costs twice as much.
+@settings(max_examples=examples(150, full=10_000))
 @given(case=geometries(), seed=st.integers(0, 2**32 - 1))
 def test_finite_differences(case, seed):
     x, w, dy = case.arrays(seed=seed)
@@ -82,7 +83,7 @@ def test_what_is_drawn_is_what_was_promised():
     """Without this the strategy could shrink to nothing and all of the above would stay green."""
     count = Counter()
 
-    @settings(max_examples=500)
+    @settings(max_examples=250)
     @given(case=geometries())
     def look(case):
         window = case.window
@@ -107,7 +108,7 @@ def test_what_is_drawn_is_what_was_promised():
     wanted = ["rank 1", "rank 2", "rank 3", "zeros", "reflect", "replicate", "circular", "pairs", "same", "same_lower",
               "causal", "valid", "rectangular", "stride does not divide", "wider than the kernel", "dilated",
               "grouped", "depthwise", "empty", "one-sided"]  # fmt: skip
-    assert {name: count[name] for name in wanted if count[name] < 15} == {}, count
+    assert {name: count[name] for name in wanted if count[name] < 7} == {}, count
 
 
 def test_each_run_draws_what_it_promises():

@@ -60,7 +60,7 @@ def drawn(path, model, run, test, **words):
         return np.asarray(picture.convert("RGB"), dtype=float)
 
 
-@pytest.mark.parametrize("wrong", [0, 2, 40])
+@pytest.mark.parametrize("wrong", [0, pytest.param(2, marks=pytest.mark.full), 40])
 def test_any_number_of_mistakes(tmp_path, rng, wrong):
     model = digits_network().initialize((1, 8, 8), seed=0)
     test = scores(rng, wrong)

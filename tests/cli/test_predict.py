@@ -16,6 +16,7 @@ from deepconv.data.preprocessing import DIGITS
 from deepconv.layers import Conv2d, Flatten, GlobalAvgPool, Sequential
 from deepconv.predict import load_classifier
 from tests.cli.conftest import deepconv
+from tests.conftest import examples
 from tests.drawing import STROKES, drawn, enlarged, typeset
 
 HELD_OUT = split_digits(seed=0).test
@@ -53,7 +54,7 @@ def named(classifier, picture):
     ids=["dark on white", "white on dark", "off-centre", "small", "tiny and white on dark", "as it ships"],
 )
 def test_held_out_digits_wherever_and_however_they_stand(classifier, page):
-    images, labels = (part[:120] for part in HELD_OUT)
+    images, labels = (part[: examples(60, full=120)] for part in HELD_OUT)
     found = [named(classifier, enlarged(image[0], **page)) for image in images]
     assert np.mean([name == str(label) for name, label in zip(found, labels, strict=True)]) >= 0.95
 
@@ -73,7 +74,7 @@ def test_digits_drawn_with_a_pen(classifier):
     pages = [
         (digit, {"pen": pen, "slant": slant, **place})
         for digit in STROKES
-        for pen, slant in ((1, 0.0), (4, 0.15), (10, -0.1), (16, 0.05))
+        for pen, slant in ((1, 0.0), (4, 0.15), (10, -0.1), (16, 0.05))[:: examples(3, full=1)]
         for place in ({}, {"size": (700, 500), "box": (520, 340, 120), "ink": 255, "paper": 30})
     ]
     wrong = [(digit, page) for digit, page in pages if named(classifier, drawn(digit, **page)) != digit]
