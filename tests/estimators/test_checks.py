@@ -2,13 +2,15 @@
 
 import pytest
 from sklearn.utils import get_tags
-from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import deepconv as dc
 
 # What these leave out themselves: the array API is asked for by an environment variable, and there is no
 # decision_function, as MLPClassifier has none.
 SKIPPED = {"check_array_api_input", "check_classifiers_multilabel_output_format_decision_function"}
+
+SLOW = {"check_class_weight_classifiers"}  # 2,000 epochs
 
 
 @pytest.mark.parametrize(("kind", "least"), [("ConvClassifier", 67), ("ConvRegressor", 60)])
@@ -36,14 +38,18 @@ def passes(estimator, check):
         raise
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks([dc.ConvClassifier()])
+def checks_of(estimator):
+    for own, check in estimator_checks_generator(estimator):
+        name = check.func.__name__
+        yield pytest.param(own, check, marks=pytest.mark.full if name in SLOW else (), id=name)
+
+
+@pytest.mark.parametrize(("estimator", "check"), checks_of(dc.ConvClassifier()))
 def test_the_classifier_passes(estimator, check):
     passes(estimator, check)
 
 
 @pytest.mark.full
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks([dc.ConvRegressor()])
+@pytest.mark.parametrize(("estimator", "check"), checks_of(dc.ConvRegressor()))
 def test_the_regressor_passes(estimator, check):
     passes(estimator, check)
