@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deepconv import __version__
-from deepconv.studio.rooms import check, lab, window
+from deepconv.studio.rooms import check, lab, network, window
 from deepconv.studio.session import Method, Session
 from deepconv.studio.wire import encode
 
@@ -22,6 +22,14 @@ ROOMS: Mapping[str, Mapping[str, Method]] = {
         "pixel": lab.pixel,
         "save": lab.save,
         "words": lab.words,
+    },
+    "network": {
+        "state": network.state,
+        "load": network.load,
+        "see": network.see,
+        "unit": network.unit,
+        "train": network.train,
+        "control": network.control,
     },
     "window": {"compute": window.compute},
 }
