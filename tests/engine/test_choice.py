@@ -23,10 +23,8 @@ def test_each_table_ends_in_one_that_refuses_nothing():
 
 
 def test_unknown_names_are_refused_with_those_known():
-    with pytest.raises(
-        ValueError, match="algorithm='fourier' is not known for forward; use 'auto', 'pointwise'"
-    ):
-        choose(problem(), "fourier")
+    with pytest.raises(ValueError, match="algorithm='fft' is not known for forward; use 'auto', 'pointwise'"):
+        choose(problem(), "fft")
     with pytest.raises(ValueError, match=r"algorithm='pointwise' can't compute this weight_grad.*9 cells"):
         choose(problem("weight_grad"), "pointwise")
 
@@ -159,3 +157,13 @@ def test_what_no_memory_holds_is_not_planned_for():
             "matmul",
         )
     assert time.process_time() - start < 20
+
+
+@pytest.mark.parametrize(
+    ("which", "called"),
+    [("forward", "conv"), ("input_grad", "conv_input_grad"), ("weight_grad", "conv_weight_grad")],
+)
+def test_an_error_names_the_function_that_was_called(which, called):
+    for name, said in (("pointwise", "can't compute this"), ("fft", "is not known for")):
+        with pytest.raises(ValueError, match=f"^{called}: algorithm='{name}' {said} {which}"):
+            choose(problem(which), name)
