@@ -166,6 +166,14 @@ def _refusal(candidate: Algorithm, problem: Problem, table: tuple[Algorithm, ...
     return candidate.refuses(problem)
 
 
+_CALLED: dict[Pass, str] = {
+    "forward": "conv",
+    "input_grad": "conv_input_grad",
+    "weight_grad": "conv_weight_grad",
+}
+"""What a person calls for each pass, and is told by errors."""
+
+
 def _named(problem: Problem, name: str, table: tuple[Algorithm, ...]) -> Plan:
     """Return the plan with the algorithm of that name, or raise."""
     for candidate in table:
@@ -173,9 +181,9 @@ def _named(problem: Problem, name: str, table: tuple[Algorithm, ...]) -> Plan:
             why = _refusal(candidate, problem, table)
             if why is not None:
                 raise ValueError(
-                    f"conv: algorithm={name!r} can't compute this {problem.which} (x has shape "
+                    f"{_CALLED[problem.which]}: algorithm={name!r} can't compute this {problem.which} (x has shape "
                     f"{problem.x_shape}, weight {problem.weight_shape}): {why}; use 'auto'"
                 )
             return Plan(problem, candidate, (), candidate.workspace(problem), candidate.cost(problem))
     known = ", ".join(repr(a.name) for a in table)
-    raise ValueError(f"conv: algorithm={name!r} is not known for {problem.which}; use 'auto', {known}")
+    raise ValueError(f"{_CALLED[problem.which]}: algorithm={name!r} is not known for {problem.which}; use 'auto', {known}")
