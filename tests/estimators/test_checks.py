@@ -44,12 +44,12 @@ def checks_of(estimator):
         yield pytest.param(own, check, marks=pytest.mark.full if name in SLOW else (), id=name)
 
 
-@pytest.mark.parametrize(("estimator", "check"), checks_of(dc.ConvClassifier()))
+@pytest.mark.parametrize(("estimator", "check"), [*checks_of(dc.ConvClassifier())])
 def test_the_classifier_passes(estimator, check):
     passes(estimator, check)
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(("estimator", "check"), checks_of(dc.ConvRegressor()))
+@pytest.mark.parametrize(("estimator", "check"), [*checks_of(dc.ConvRegressor())])
 def test_the_regressor_passes(estimator, check):
     passes(estimator, check)
