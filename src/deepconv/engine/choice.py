@@ -17,6 +17,7 @@ from deepconv.engine.algorithms import (
     depthwise,
     depthwise_numpy,
     direct,
+    fourier,
     grouped,
     matmul,
     pointwise,
@@ -68,8 +69,10 @@ _MOST = 2**38
 """Bytes of operands beyond which only the plainest algorithm is asked: others would plan for every tile first."""
 
 TABLE: dict[Pass, tuple[Algorithm, ...]] = {
-    "forward": _in_order(pointwise, depthwise, grouped, winograd, direct, matmul, taps),
-    "input_grad": _in_order(pointwise, depthwise, grouped, depthwise_numpy, winograd, direct, matmul, taps),
+    "forward": _in_order(pointwise, depthwise, grouped, winograd, direct, fourier, matmul, taps),
+    "input_grad": _in_order(
+        pointwise, depthwise, grouped, depthwise_numpy, winograd, direct, fourier, matmul, taps
+    ),
     "weight_grad": _in_order(pointwise, depthwise, grouped, winograd, direct, matmul, taps),
 }
 """For each pass its algorithms. Of those that don't refuse the cheapest is taken, of equals the first."""
@@ -186,4 +189,6 @@ def _named(problem: Problem, name: str, table: tuple[Algorithm, ...]) -> Plan:
                 )
             return Plan(problem, candidate, (), candidate.workspace(problem), candidate.cost(problem))
     known = ", ".join(repr(a.name) for a in table)
-    raise ValueError(f"{_CALLED[problem.which]}: algorithm={name!r} is not known for {problem.which}; use 'auto', {known}")
+    raise ValueError(
+        f"{_CALLED[problem.which]}: algorithm={name!r} is not known for {problem.which}; use 'auto', {known}"
+    )

@@ -10,22 +10,13 @@ from functools import lru_cache
 import numpy as np
 
 from deepconv.arrays import Array
+from deepconv.engine.fourier_tiles import BESIDE, PER_STEP, RELUCTANCE, SIZES, tile_size
 from deepconv.engine.kernels import threads
 from deepconv.engine.pictures import direct, taps
 from deepconv.engine.pictures.problem import Kernel, PlaneProblem
 from deepconv.engine.rates import rates
 
-_PER_STEP = 10.0
-"""Bytes that NumPy copies (`rates().numpy_copy`) while it transforms a number there and back, by log2 of the tile."""
-
-_BESIDE = 45.0
-"""The same for what is done to a number besides: gathered, multiplied, written."""
-
-_RELUCTANCE = 1.5
-"""How many times faster it must be to be chosen: it is less exact."""
-
-_SIZES: list[int] = sorted(2**a * 3**b for a in range(3, 15) for b in range(3))
-"""Sizes that are transformed fast."""
+_USUAL = 512
 
 
 def refuses(problem: PlaneProblem) -> str | None:
@@ -34,8 +25,8 @@ def refuses(problem: PlaneProblem) -> str | None:
         return "the sums must be exact, and it rounds"
     if not problem.finite:
         return "the kernel holds a NaN or an infinity"
-    if max(len(problem.rows), len(problem.columns)) > _SIZES[-1] and max(problem.kernel) > _SIZES[-1] // 2:
-        return f"the kernel is larger than half of the largest tile, {_SIZES[-1]:,}"
+    if max(len(problem.rows), len(problem.columns)) > SIZES[-1] and max(problem.kernel) > SIZES[-1] // 2:
+        return f"the kernel is larger than half of the largest tile, {SIZES[-1]:,}"
     if workspace(problem) > problem.workspace_limit:
         return f"it needs {workspace(problem):,} bytes and the workspace limit is {problem.workspace_limit:,}"
     return None
@@ -45,20 +36,7 @@ def refuses(problem: PlaneProblem) -> str | None:
 def tile(problem: PlaneProblem) -> tuple[int, int]:
     """Return the tile's height and width: what costs least for each pixel, up to four times the kernel or 512."""
     padded = (len(problem.rows), len(problem.columns))
-    return _size(problem.kernel[0], padded[0]), _size(problem.kernel[1], padded[1])
-
-
-def _size(kernel: int, padded: int) -> int:
-    """Return a tile's size along one axis."""
-    most = max(512, 4 * kernel)
-    fits = [n for n in _SIZES if kernel <= n <= most] or _SIZES[-1:]
-
-    def each(n: int) -> float:
-        count = -(-(padded - kernel + 1) // (n - kernel + 1))
-        return count * n * (_PER_STEP * 2 * math.log2(n) + _BESIDE)
-
-    best: int = min(fits, key=each)
-    return best
+    return tile_size(problem.kernel[0], padded[0], _USUAL), tile_size(problem.kernel[1], padded[1], _USUAL)
 
 
 def _tiles(problem: PlaneProblem) -> tuple[int, int]:
@@ -78,8 +56,8 @@ def cost(problem: PlaneProblem) -> float:
     """Return nanoseconds on one thread, times how reluctantly it is chosen."""
     (n, m), (down, across) = tile(problem), _tiles(problem)
     numbers = n * m * (1 + down * across * problem.channels)
-    bytes_each = _PER_STEP * math.log2(n * m) + _BESIDE
-    return rates().numpy_call + _RELUCTANCE * numbers * bytes_each / rates().numpy_copy
+    bytes_each = PER_STEP * math.log2(n * m) + BESIDE
+    return rates().numpy_call + RELUCTANCE * numbers * bytes_each / rates().numpy_copy
 
 
 def correlate(problem: PlaneProblem, image: Array, kernel: Kernel, constant: float, out: Array) -> None:
