@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from deepconv import __version__
 from deepconv.cli import calibrate, check, console, doctor, evaluate, explain, predict, studio, train
+from deepconv.cli.filter import filter_pictures
 from deepconv.training import TrainingDiverged
 
 __all__ = ["app", "run"]
@@ -24,13 +25,22 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 
-for _command in (
-    *(train.train, predict.predict, evaluate.evaluate, explain.explain, check.check),
-    *(studio.studio, doctor.doctor, calibrate.calibrate),
-):
+_COMMANDS: dict[str, Callable[..., Any]] = {
+    "filter": filter_pictures,
+    "train": train.train,
+    "predict": predict.predict,
+    "evaluate": evaluate.evaluate,
+    "explain": explain.explain,
+    "check": check.check,
+    "studio": studio.studio,
+    "doctor": doctor.doctor,
+    "calibrate": calibrate.calibrate,
+}
+
+for _name, _command in _COMMANDS.items():
     # Rich would keep the line breaks of the source.
     _paragraphs = (_command.__doc__ or "").split("\n\n")
-    app.command(help="\n\n".join(" ".join(text.split()) for text in _paragraphs))(_command)
+    app.command(_name, help="\n\n".join(" ".join(text.split()) for text in _paragraphs))(_command)
 
 # Typer brings its own copy of click from 0.26 on; its errors are reached through the classes it shows.
 _USAGE_ERROR: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
