@@ -465,13 +465,11 @@ def _add_panels(
     written = product.groups * product.filters * math.prod(a.result for a in space)
     n, d, h, w = np.indices((images, *size)).reshape(4, -1)
     source = n * planes[0] + d * planes[3] + h * planes[4] + w
-    steps = [a.step * step for a, step in zip(space, row, strict=True)]
-    target = n * written + d * steps[0] + h * steps[1] + w * steps[2]
+    target = n * written + sum(i * a.step * step for i, a, step in zip((d, h, w), space, row, strict=True))
     copies, copy_bounds = _runs(source, across, 1, across // vectors)
     runs, run_bounds = _runs(target, across, space[2].step, across)
-    copied, ran = np.diff(copy_bounds), np.diff(run_bounds)
+    copied, ran, each = np.diff(copy_bounds), np.diff(run_bounds), across // vectors
     whole = (ran == 1) & (runs[run_bounds[:-1], 2] == across) & (space[2].step == 1)
-    each = across // vectors
     spaced = copies[:, 1] == (np.arange(len(copies)) - np.repeat(copy_bounds[:-1], copied)) * each
     apart = (copied == vectors) & np.logical_and.reduceat(spaced, copy_bounds[:-1])
     starts = np.cumsum([0, *(4 + 3 * (copied + ran))])
