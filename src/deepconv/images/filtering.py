@@ -266,7 +266,9 @@ def _exactly(
         )
     if bound <= _EXACT_IN_FLOAT64:
         kind = np.float32 if bound <= _EXACT_IN_FLOAT32 and kernel.size <= _SMALL else np.float64
-        sums = correlate_planes(image.astype(kind), kernel, border=border, constant=constant, anchor=anchor)
+        sums = correlate_planes(
+            image.astype(kind), kernel, border=border, constant=constant, anchor=anchor, exact=True
+        )
         return np.rint(sums).astype(np.int64)
     rows, columns = places(image.shape, kernel.shape, anchor, border)
     wide = extended(image.astype(np.int64), rows, columns, constant)
