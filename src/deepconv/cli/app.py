@@ -13,6 +13,7 @@ import typer
 from deepconv import __version__
 from deepconv.cli import calibrate, check, console, doctor, evaluate, explain, predict, studio, train
 from deepconv.cli.filter import filter_pictures
+from deepconv.cli.gallery import gallery
 from deepconv.training import TrainingDiverged
 
 __all__ = ["app", "run"]
@@ -27,6 +28,7 @@ app = typer.Typer(
 
 _COMMANDS: dict[str, Callable[..., Any]] = {
     "filter": filter_pictures,
+    "gallery": gallery,
     "train": train.train,
     "predict": predict.predict,
     "evaluate": evaluate.evaluate,

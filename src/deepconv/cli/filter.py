@@ -4,129 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import re
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from deepconv.cli import console
+from deepconv.cli import filter_options as options
 from deepconv.cli.outputs import Job, Plan, plan_outputs
 
 __all__ = ["filter_pictures"]
 
 
-class Border(StrEnum):
-    """What a picture is taken to be beyond its edge.
-
-    Example:
-        >>> Border("wrap").value
-        'wrap'
-    """
-
-    reflect = "reflect"
-    mirror = "mirror"
-    edge = "edge"
-    wrap = "wrap"
-    zero = "zero"
-    constant = "constant"
-    crop = "crop"
-
-
-class Signed(StrEnum):
-    """How negative results are shown.
-
-    Example:
-        >>> Signed("grey").value
-        'grey'
-    """
-
-    clip = "clip"
-    absolute = "absolute"
-    grey = "grey"
-    stretch = "stretch"
-
-
-class Alpha(StrEnum):
-    """What is done with transparency.
-
-    Example:
-        >>> Alpha("keep").value
-        'keep'
-    """
-
-    auto = "auto"
-    filter = "filter"
-    keep = "keep"
-    ignore = "ignore"
-
-
 def filter_pictures(
-    pictures: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Picture files, and folders of them. With --list, kernels.", metavar="[PICTURES]..."
-        ),
-    ] = None,
-    kernel: Annotated[
-        str | None,
-        typer.Option(
-            "--kernel",
-            "-k",
-            help="A kernel's name, with settings if you like ('gaussian sigma=2'), its numbers "
-            "('0 -1 0; -1 5 -1; 0 -1 0'), or a .csv, .json, .txt or .npy file.",
-        ),
-    ] = None,
-    out: Annotated[
-        str | None,
-        typer.Option(
-            "--out",
-            "-o",
-            help="The file to write; for several pictures a folder [dim](photo-sharpen.jpg beside photo.jpg)[/].",
-        ),
-    ] = None,
-    border: Annotated[
-        Border, typer.Option(help="What lies beyond the edge; crop keeps only what needs nothing from there.")
-    ] = Border.reflect,
-    constant: Annotated[
-        float, typer.Option(help="With --border constant: 0 for black to 1 for white.")
-    ] = 0.0,
-    divisor: Annotated[
-        str | None, typer.Option(help="What the sums are divided by: a number, or sum for the weights' sum.")
-    ] = None,
-    offset: Annotated[
-        float, typer.Option(help="Added then, as a part of the full range: 0.5 is middle grey.")
-    ] = 0.0,
-    signed: Annotated[
-        Signed | None,
-        typer.Option(help="How negative results are shown [dim](by the kernel: see --list)[/]."),
-    ] = None,
-    linear: Annotated[
-        bool, typer.Option("--linear", help="Filter light instead of its sRGB encoding.")
-    ] = False,
-    flip: Annotated[
-        bool, typer.Option("--flip", help="Turn the kernel by half a turn: convolution, not correlation.")
-    ] = False,
-    alpha: Annotated[
-        Alpha,
-        typer.Option(help="Transparency: filtered with blurs and kept with other kernels, or your choice."),
-    ] = Alpha.auto,
-    quality: Annotated[
-        int | None,
-        typer.Option(min=1, max=100, help="Of JPEG, WebP and AVIF.", show_default="92, lossless and 90"),
-    ] = None,
-    recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Look into folders' folders, and keep their structure.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the files' names.")] = False,
-    show: Annotated[
-        bool,
-        typer.Option(
-            "--list", help="Show the kernels as numbers, with formula and settings: all, or those named."
-        ),
-    ] = False,
+    pictures: options.Pictures = None,
+    kernel: options.Kernel = None,
+    out: options.Out = None,
+    border: options.BorderRule = options.Border.reflect,
+    constant: options.Constant = 0.0,
+    divisor: options.Divisor = None,
+    offset: options.Offset = 0.0,
+    signed: options.SignedRule = None,
+    linear: options.Linear = False,
+    flip: options.Flip = False,
+    alpha: options.AlphaRule = options.Alpha.auto,
+    quality: options.Quality = None,
+    recursive: options.Recursive = False,
+    force: options.Force = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
+    show: options.Show = False,
 ) -> int:
     """Lay an image kernel over pictures: blur, sharpen, edges, relief, or numbers of your own.
 
@@ -147,7 +52,7 @@ def filter_pictures(
     if not pictures:
         raise ValueError("filter: no picture is named; write deepconv filter photo.jpg -k sharpen")
     chosen = images.effect(kernel)
-    options = {
+    asked = {
         "border": border.value,
         "constant": constant,
         "divisor": _divisor(divisor),
@@ -157,15 +62,15 @@ def filter_pictures(
         "flip": flip,
         "alpha": alpha.value,
     }
-    _try(chosen, options)
+    _try(chosen, asked)
     plan = plan_outputs("filter", pictures, out, _tag(chosen), recursive=recursive, force=force)
-    return _run(plan, chosen, options, quality=quality, force=force, quiet=quiet, as_json=as_json)
+    return _run(plan, chosen, asked, quality=quality, force=force, quiet=quiet, as_json=as_json)
 
 
 def _run(
     plan: Plan,
     chosen: Any,
-    options: dict[str, Any],
+    asked: dict[str, Any],
     *,
     quality: int | None,
     force: bool,
@@ -188,12 +93,14 @@ def _run(
                 if count:
                     count(number, len(plan.jobs))
                 try:
-                    done.append(_one(job, chosen, options, quality=quality, force=force))
+                    done.append(_one(job, chosen, asked, quality=quality, force=force))
                 except (ValueError, OSError, MemoryError) as error:
                     if not plan.several:
                         raise
-                    console.fail(str(error))
-                    errors.append({"file": str(job.source), "error": str(error)})
+                    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+                    said = said if str(job.source) in said else f"{job.source}: {said}"
+                    console.fail(said)
+                    errors.append({"file": str(job.source), "error": said})
                     continue
                 if not quiet:
                     for note in done[-1]["notes"]:
@@ -206,14 +113,12 @@ def _run(
     return 1 if errors else 0
 
 
-def _one(
-    job: Job, chosen: Any, options: dict[str, Any], *, quality: int | None, force: bool
-) -> dict[str, Any]:
+def _one(job: Job, chosen: Any, asked: dict[str, Any], *, quality: int | None, force: bool) -> dict[str, Any]:
     """Filter one picture and return what there is to say of it."""
     from deepconv import images
 
     picture = images.read_image(job.source)
-    result = images.apply(picture, chosen, **options)
+    result = images.apply(picture, chosen, **asked)
     made = _made(job.out.parent)
     try:
         notes = images.write_image(job.out, result, overwrite=force, quality=quality)
@@ -254,13 +159,13 @@ def _divisor(text: str | None) -> float | str | None:
         raise ValueError(f"filter: --divisor {text} is no number; write a number, or sum") from None
 
 
-def _try(chosen: Any, options: dict[str, Any]) -> None:
+def _try(chosen: Any, asked: dict[str, Any]) -> None:
     """Refuse what fits no picture before any is read, by filtering one of the kernel's own size."""
     import numpy as np
 
     from deepconv import images
 
-    images.apply(np.zeros(chosen.kernels[0].shape, np.float32), chosen, **options)
+    images.apply(np.zeros(chosen.kernels[0].shape, np.float32), chosen, **asked)
 
 
 def _tag(chosen: Any) -> str:
@@ -268,7 +173,9 @@ def _tag(chosen: Any) -> str:
     if chosen.name == "own kernel":
         return "filtered"
     words = [chosen.name if chosen.settings else Path(chosen.name).stem]
-    words += str(chosen).replace("=", "").split()[1:] if chosen.settings else []
+    for setting in str(chosen).split()[1:] if chosen.settings else []:
+        name, _, value = setting.partition("=")
+        words.append(value if value[0].isalpha() else name + value)
     return re.sub(r"[^\w.+-]", "_", "-".join(words))[:80]
 
 

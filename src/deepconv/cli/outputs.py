@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Job", "Plan", "beside", "check_output", "plan_outputs"]
+__all__ = ["Job", "Plan", "beside", "check_output", "is_folder", "plan_outputs"]
 
 # How names of pictures end: what a folder is searched for. Files that are named are read whatever they are called.
 _PICTURES = (
@@ -104,15 +105,15 @@ def plan_outputs(
         (Job(source=PosixPath('a.jp2'), out=PosixPath('a-box.png')),)
     """
     out = Path(to) if to else None
-    several = len(named) > 1 or _is_folder(Path(named[0]))
-    to_folder = out is not None and (several or _is_folder(out) or str(to)[-1] in _SLASHES)
-    if several and out is not None and out.exists() and not out.is_dir():
+    several = len(named) > 1 or is_folder(Path(named[0]))
+    to_folder = out is not None and (several or is_folder(out) or str(to)[-1] in _SLASHES)
+    if several and out is not None and _is_there(out) and not out.is_dir():
         raise ValueError(f"{op}: -o {out} is a file, and there are several pictures; name a folder")
-    if several and out is not None and not out.exists() and out.suffix.lower() in _PICTURES:
+    if several and out is not None and not _is_there(out) and out.suffix.lower() in _PICTURES:
         raise ValueError(f"{op}: -o {out} names one picture, and there are several; name a folder")
     search = _Search()
     for name in map(Path, named):
-        if _is_folder(name):
+        if is_folder(name):
             _look_into(op, name, out, search, recursive=recursive)
         else:
             search.found.append((name, Path(name.name), None))
@@ -170,18 +171,31 @@ def check_output(op: str, out: Path, *, make_folder: bool = False) -> None:
     where = f"{op}: -o {out}"
     if out.suffix.lower() not in ENDINGS:
         raise ValueError(f"{where}: {out.suffix or 'no ending'!r} names no format; use {', '.join(ENDINGS)}")
-    if out.exists() and not out.is_file():
+    if _is_there(out) and not out.is_file():
         raise ValueError(f"{where} is not a plain file; choose another name")
-    if not make_folder and not out.parent.is_dir():
+    if not make_folder and not is_folder(out.parent):
         raise ValueError(f"{where}: there is no folder {str(out.parent)!r}; make it first")
 
 
-def _is_folder(name: Path) -> bool:
-    """Tell a folder that is there. One that may not be looked at is left to the reader, who says so."""
-    try:
+def is_folder(name: Path) -> bool:
+    """Tell whether a folder is there. One that may not be looked at is left to the reader, who says so.
+
+    Args:
+        name: the folder, or something else.
+
+    Example:
+        >>> is_folder(Path("x" * 300))
+        False
+    """
+    with contextlib.suppress(OSError):
         return name.is_dir()
-    except OSError:
-        return False
+    return False
+
+
+def _is_there(name: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return name.exists()
+    return False
 
 
 def _writable(name: Path) -> Path:
@@ -252,7 +266,7 @@ def _check_apart(op: str, jobs: Sequence[Job]) -> None:
 
 def _check_free(op: str, jobs: Sequence[Job], *, force: bool) -> None:
     """Refuse to replace a file unasked."""
-    held = [] if force else [job for job in jobs if job.out.exists()]
+    held = [] if force else [job for job in jobs if _is_there(job.out)]
     if not held:
         return
     first, others = held[0], len(held) - 1

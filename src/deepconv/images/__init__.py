@@ -18,6 +18,7 @@ from deepconv.images.picture import Picture
 
 if TYPE_CHECKING:
     from deepconv.images.files import read_image as read_image
+    from deepconv.images.gallery import contact_sheet as contact_sheet
     from deepconv.images.writing import write_image as write_image
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Picture",
     "Setting",
     "apply",
+    "contact_sheet",
     "convolve",
     "correlate",
     "describe",
@@ -50,6 +52,8 @@ def __getattr__(name: str) -> Any:
         from deepconv.images.files import read_image as found
     elif name == "write_image":
         from deepconv.images.writing import write_image as found  # type: ignore[assignment]
+    elif name == "contact_sheet":
+        from deepconv.images.gallery import contact_sheet as found  # type: ignore[assignment]
     else:
         raise AttributeError(f"module 'deepconv.images' has no attribute {name!r}")
     globals()[name] = found
