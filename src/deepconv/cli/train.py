@@ -22,7 +22,7 @@ from deepconv.cli.folders import (
     remove_traces,
     stopped_run,
 )
-from deepconv.cli.job import Job
+from deepconv.cli.train_job import TrainJob
 from deepconv.files import clear_parts
 
 __all__ = ["train"]
@@ -91,7 +91,7 @@ _LONG = ("epochs", "best_epoch", "confusion", "mistakes", "data", "per_class", "
 """What history.json has and --json leaves out."""
 
 
-def _job(data: str, given: dict[str, Any], workers: int | None, *, strict: bool, talk: bool) -> Job:
+def _job(data: str, given: dict[str, Any], workers: int | None, *, strict: bool, talk: bool) -> TrainJob:
     if data == "digits":
         from deepconv.cli.train_digits import DigitsJob
 
@@ -107,7 +107,7 @@ def _job(data: str, given: dict[str, Any], workers: int | None, *, strict: bool,
     return PicturesJob(data, given, workers=2 if workers is None else workers, strict=strict, talk=talk)
 
 
-def _result_in(out: str | None, job: Job, *, resume: bool, talk: bool) -> tuple[dict[str, Any], Path]:
+def _result_in(out: str | None, job: TrainJob, *, resume: bool, talk: bool) -> tuple[dict[str, Any], Path]:
     """Train, or resume, or find what a finished run came to, with no other run in the folder meanwhile."""
     try:
         folder = choose_folder(None if out is None else Path(out), job.name, resume=resume)
@@ -128,7 +128,7 @@ def _result_in(out: str | None, job: Job, *, resume: bool, talk: bool) -> tuple[
         ) from error
 
 
-def _run(folder: Path, job: Job, *, resume: bool, talk: bool) -> dict[str, Any]:
+def _run(folder: Path, job: TrainJob, *, resume: bool, talk: bool) -> dict[str, Any]:
     """Train in a folder, and leave it whole, or as it can be resumed, or as it was."""
     from rich.console import Console
 
@@ -156,11 +156,11 @@ def _run(folder: Path, job: Job, *, resume: bool, talk: bool) -> dict[str, Any]:
         raise
 
 
-def _how_to_go_on(job: Job, folder: Path) -> str:
+def _how_to_go_on(job: TrainJob, folder: Path) -> str:
     return f"Stopped. Go on with: deepconv train {job.words} --out {shlex.quote(str(folder))} --resume"
 
 
-def _finish(folder: Path, job: Job, model: Any, seconds: float) -> dict[str, Any]:
+def _finish(folder: Path, job: TrainJob, model: Any, seconds: float) -> dict[str, Any]:
     """Write what the folder shall hold; the checkpoint goes when all of it is there."""
     result = job.result(seconds)
     model.save(folder / MODEL)
@@ -177,7 +177,7 @@ def _paths(folder: Path) -> dict[str, str]:
     return {"out": str(folder), **{key: str(folder / name) for key, name in names.items()}}
 
 
-def _show(job: Job, result: dict[str, Any], folder: Path) -> None:
+def _show(job: TrainJob, result: dict[str, Any], folder: Path) -> None:
     """Print the closing table."""
     from rich import box
     from rich.console import Console

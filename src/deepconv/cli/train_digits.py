@@ -11,14 +11,14 @@ from typing import Any
 from rich.text import Text
 
 from deepconv.cli import console
-from deepconv.cli.job import Job, told
+from deepconv.cli.train_job import TrainJob, told
 from deepconv.layers import Layer
 from deepconv.training.digits import DigitsRun, DigitsSettings, train_digits
 
 __all__ = ["DigitsJob"]
 
 
-class DigitsJob(Job):
+class DigitsJob(TrainJob):
     """A run on the digits.
 
     Args:

@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from deepconv.cli import console
-from deepconv.cli.job import Job, told
 from deepconv.cli.progress import counting
+from deepconv.cli.train_job import TrainJob, told
 from deepconv.data.folders import PictureFolder, scan_folder
 from deepconv.layers import Layer
 from deepconv.training.pictures import (
@@ -36,7 +36,7 @@ _NAMED = 3  # files passed over that the summary names
 _OPTIONS = {"start": "--from"}
 
 
-class PicturesJob(Job):
+class PicturesJob(TrainJob):
     """A run on a folder of pictures.
 
     Args:

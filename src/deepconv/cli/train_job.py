@@ -11,10 +11,10 @@ from rich.text import Text
 
 from deepconv.layers import Layer
 
-__all__ = ["Job", "told"]
+__all__ = ["TrainJob", "told"]
 
 
-class Job(ABC):
+class TrainJob(ABC):
     """One run's data, settings and results. A new kind of data is a subclass in a file of its own.
 
     Args:
