@@ -8,9 +8,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from deepconv.data.batches import Batches
-from deepconv.layers import Flatten, Layer, Linear, Sequential
+from deepconv.layers import Conv2d, Flatten, GlobalAvgPool, Layer, Linear, ReLU, Sequential
+from deepconv.layers.inspection import activations
 from deepconv.models import digits_network, resnet
 from deepconv.report import write_report
+from deepconv.report.drawing import short
+from deepconv.report.learned import stages
+from deepconv.report.mistakes import overlaid, reasons
+from deepconv.report.tiles import sheet
 from deepconv.training import EpochRecord, History
 from deepconv.training.scores import score
 
@@ -60,6 +65,12 @@ def drawn(path, model, run, test, **words):
         return np.asarray(picture.convert("RGB"), dtype=float)
 
 
+def test_names_are_shortened_where_they_say_least():
+    assert short("breed-17") == "breed-17"
+    assert short("a photograph of the breed-17") == "a photograp…eed-17"
+    assert short("5$ \n  a\x07b", 9) == r"5\$ a?b"
+
+
 @pytest.mark.parametrize("wrong", [0, pytest.param(2, marks=pytest.mark.full), 40])
 def test_any_number_of_mistakes(tmp_path, rng, wrong):
     model = digits_network().initialize((1, 8, 8), seed=0)
@@ -93,7 +104,7 @@ def test_a_report_that_cannot_be_written_leaves_nothing(tmp_path, rng):
 
 
 LONG = "a class whose name goes on and on, with $signs$ and _more_"
-DEFAULT = [(2, LONG + " {}"), (10, "breed-{}"), (40, LONG + " {}"), (200, "breed-{}")]
+DEFAULT = [(2, LONG + " {}"), (40, LONG + " {}"), (200, "breed-{}")]
 REST = [(number, name) for number in (2, 10, 40, 200) for name in ("{}", "breed-{}", LONG + " {}")]
 
 
@@ -103,10 +114,11 @@ REST = [(number, name) for number in (2, 10, 40, 200) for name in ("{}", "breed-
 def test_any_number_of_classes_and_names_of_any_length(tmp_path, monkeypatch, rng, number, name):
     figures = []
     monkeypatch.setattr(
-        "deepconv.report.Figure", lambda **given: figures.append(Figure(**given)) or figures[0]
+        "deepconv.report.page.Figure", lambda **given: figures.append(Figure(**given)) or figures[0]
     )
-    test = scores(rng, number, tuple(name.format(index) for index in range(number)), (3, 16, 16), 3 * number)
-    model = resnet(3, 2, 16).initialize((3, 16, 16))
+    wrong = min(number, 3) if number == 40 else number
+    test = scores(rng, wrong, tuple(name.format(index) for index in range(number)), (3, 16, 16), 3 * number)
+    model = resnet(3, number, 16).initialize((3, 16, 16), seed=0)
     drawn(tmp_path / "a.png", model, history(3), test, shown=lambda x: np.moveaxis(x, 0, -1))
     (figure,) = figures
     page = figure.get_tightbbox()  # of all that is drawn, in inches
@@ -125,9 +137,85 @@ def test_any_number_of_classes_and_names_of_any_length(tmp_path, monkeypatch, rn
         axes.get_tightbbox().y1 for axes in figure.axes if axes.get_title(loc="left").startswith("Filters")
     )
     assert matrix.get_tightbbox().y0 > below - 2
+    for axes in figure.axes:
+        head, note = axes._left_title, axes._right_title
+        assert not note.get_text() or head.get_window_extent().x1 + 5 < note.get_window_extent().x0
+    mistakes = next(axes for axes in figure.axes if axes.get_title(loc="left").startswith("Worst"))
+    captions = [t.get_window_extent() for t in mistakes.texts]
+    assert len(captions) >= 3 * min(number, 7)
+    assert all(
+        not one.padded(-1).overlaps(other.padded(-1)) for one, other in itertools.combinations(captions, 2)
+    )
     names = sorted((box.y0, box.y1) for box in (t.get_window_extent() for t in matrix.get_yticklabels()))
     if len(names) == number:
         assert all(lower[1] <= upper[0] + 2 for lower, upper in itertools.pairwise(names))
+
+
+def looked_at(sides, wrong=1):
+    """Scores of two pictures with a bright blob each, and a network that takes blobs for class 1."""
+    model = Sequential(Conv2d(1, 2, 3, padding=1), ReLU(), GlobalAvgPool(), Linear(2, 2)).initialize(
+        (1, *sides)
+    )
+    model[0].weight.value[...] = np.array([1 / 9, 0])[:, None, None, None]
+    model[-1].weight.value[...] = [[0, 0], [9, 0]]
+    x = np.zeros((2, 1, *sides), np.float32)
+    x[:, 0, -6:-1, 1:6] = 1
+    return model, score(model, Batches(x, [1 - wrong, 1], shuffle=False), ("plain", "blob"))
+
+
+def test_what_spoke_for_a_mistake_glows_on_it():
+    model, test = looked_at((16, 24))
+    why = reasons(model, test.worst, 2)
+    assert [sample.right for sample in test.worst] == [False, True]
+    assert why.others.tolist() == [0, 0]
+    assert why.heat.shape == (2, 2, 16, 24)
+    assert why.heat[0, :, 9:, :7].sum() > 0.99 * why.heat[0].sum()
+    assert why.heat[1].max() == 0
+    np.testing.assert_allclose(why.chances.sum(axis=1), 1)
+    grey = np.linspace(0, 1, 16 * 24).reshape(16, 24)
+    glowing = overlaid(grey, why.heat[0, 0])
+    np.testing.assert_array_equal(glowing[:8, 8:], np.repeat(grey[:8, 8:, None], 3, axis=2))
+    assert (glowing[11:15, 2:5, 0] > glowing[11:15, 2:5, 2] + 0.3).all()
+    assert ((glowing >= 0) & (glowing <= 1)).all()
+
+
+def test_a_network_that_cannot_be_asked_is_drawn_without_reasons(tmp_path, rng):
+    test = scores(rng, 9, shape=(1, 8, 8))
+    other = Sequential(Flatten(), Linear(64, 3)).initialize((1, 8, 8), seed=0)  # not one score for each class
+    assert reasons(other, test.worst, 10) is None
+    assert reasons(digits_network(), (), 10) is None
+    plain = drawn(tmp_path / "a.png", other, history(3), test)
+    assert len(plain) < 1200  # pixels: neither maps nor layers below the mistakes
+    red = (plain[..., 0] > 180) & (plain[..., 1] < 130) & (plain[..., 2] < 140)
+    assert red[890:, 780:].any()  # framed all the same
+    linear = Sequential(Flatten(), Linear(64, 10)).initialize((1, 8, 8), seed=0)
+    assert stages(linear, test.worst[0].x) == []
+    assert reasons(linear, test.worst, 10).heat.shape == (2, 24, 8, 8)
+
+
+def test_a_few_layers_stand_for_all():
+    model = resnet(3, 2, 16).initialize((3, 16, 16), seed=0)
+    found = stages(model, np.ones((3, 16, 16)))
+    seen = activations(model, np.ones((1, 3, 16, 16), np.float32))
+    names = [words.split()[0] for words, _ in found]
+    assert len(names) == 6
+    assert names[0] == "2"
+    assert all((maps == seen[name][0]).all() for name, (_, maps) in zip(names, found, strict=True))
+    assert found[0][0] == f"2 ReLU\n{len(found[0][1])} maps of 16 × 16"
+
+
+def test_small_pictures_stand_where_their_captions_say(rng):
+    pictures = list(rng.random((5, 7, 4)))
+    laid = sheet(pictures, 3, frames=["red", *[None] * 4], gaps=(0.5, 0.1))
+    times = laid.cell[0] // 7
+    assert laid.cell == (7 * times, 4 * times)
+    for place, picture in enumerate(pictures):
+        x, y = laid.below(place // 3, place % 3)
+        left, bottom = round(x + 0.5 - 2 * times), round(y + 0.5)
+        part = laid.pixels[bottom - 7 * times : bottom, left : left + 4 * times]
+        inner = part[times // 2 :: times, times // 2 :: times, 1]
+        np.testing.assert_allclose(inner, picture)
+    assert laid.pixels[0, 0].tolist() == [1, 0, 0]
 
 
 def test_pictures_are_shown_in_their_colours(tmp_path, rng):
