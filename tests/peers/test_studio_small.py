@@ -46,7 +46,7 @@ def test_the_window_shows_the_librarys_numbers(visitor):
     until(page, "document.querySelectorAll('table.numbers').length > 3")
     y = dc.conv(IMAGE[:, :, :6], SOBEL, stride=(2, 3), padding=((0, 0), (2, 0)))[0, 0]
     assert table(page, "output") == y.tolist()
-    assert "floor((6 + 0 + 0 - 1*(3 - 1) - 1) / 2) + 1 = 2" in page.locator(".formula").inner_text()
+    assert "⌊(6 + 0 + 0 − 1·(3 − 1) − 1) / 2⌋ + 1 = 2" in page.locator(".formula").inner_text()
     cell(page, "output", 1, 1).hover()
     assert lit(page, "input") == [[i, j] for i in (2, 3, 4) for j in (3, 4, 5)]
     assert lit(page, "output") == [[1, 1]]
@@ -58,7 +58,7 @@ def test_the_window_shows_the_librarys_numbers(visitor):
 def test_a_pixel_lights_every_window_that_holds_it(visitor):
     page = visitor.open("#/window")
     cell(page, "input", 0, 2).hover()  # the post: "3 was present three times"
-    assert "this pixel stands in 3 windows" in page.locator("[role=status]").last.inner_text()
+    assert "3 is present three times: in 3 windows" in page.locator("[role=status]").last.inner_text()
     assert lit(page, "output") == [[0, 0], [0, 1], [0, 2]]
     assert sorted(lit(page, "what the window sees")) == [[0, 2], [1, 1], [2, 0]]
 

@@ -38,15 +38,20 @@ export function field(label, control, hint) {
   return element("div", { class: "field" }, ...parts);
 }
 
-/** A slider with its value beside it. `change(number)` is called at every move. */
+/** A slider with its value beside it. `change(number, first)` is called at every move; `first` is true at the first
+    move of a drag, so that Back undoes the whole of it. */
 export function slider(label, { min, max, step = 1, value, change, format = String }) {
   const input = element("input", { type: "range", min, max, step, value });
   const shown = element("output", {}, format(value));
+  let moving = false;
   input.addEventListener("input", () => {
     shown.textContent = format(input.valueAsNumber);
-    change(input.valueAsNumber);
+    change(input.valueAsNumber, !moving);
+    moving = true;
   });
+  input.addEventListener("change", () => { moving = false; });
   const made = field(label, input);
+  made.classList.add("slider");
   shown.htmlFor = input.id;
   made.append(shown);
   made.set = (next) => { input.value = next; shown.textContent = format(input.valueAsNumber); };

@@ -1,5 +1,5 @@
 // The frame around the rooms: which is open, and the line to the library.
-import { connect, on, Refusal } from "./api.js";
+import { connect, on } from "./api.js";
 import { element } from "./dom.js";
 import { read, write } from "./state.js";
 
@@ -39,17 +39,11 @@ async function enter() {
   if (turn !== opening) return;
   const fresh = element("div", { class: `room room-${known[0]}` }, element("h2", {}, known[1]));
   root.replaceChildren(fresh);
+  if (turn > 1) root.focus({ preventScroll: true }); // who reads by ear or key begins with the new room
   leave = await module.open(fresh, {
     values,
     remember: (next, options) => write(known[0], next, options),
-    complain,
   });
-}
-
-/** Show an error of the library where people look. */
-function complain(error) {
-  if (!(error instanceof Refusal)) throw error;
-  say(error.message);
 }
 
 document.getElementById("rooms").append(...ROOMS.map(([id, title]) =>

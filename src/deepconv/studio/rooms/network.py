@@ -66,9 +66,12 @@ def state(session: Session, blobs: list[bytes]) -> Answer:
         blobs: none.
     """
     room = _room(session)
-    running = room.run is not None and room.run.alive
+    going = {
+        "training": room.run is not None and room.run.alive,
+        "paused": room.run is not None and room.run.paused,
+    }
     if room.classifier is None:
-        return Answer({"model": None, "training": running})
+        return Answer({"model": None, **going})
     model = room.classifier.model
     filters, shape = first_filters(model)
     return Answer(
@@ -77,7 +80,7 @@ def state(session: Session, blobs: list[bytes]) -> Answer:
             "classes": list(room.classifier.classes),
             "summary": model.summary(_input_shape(room.classifier)),
             "filters": shape,
-            "training": running,
+            **going,
         },
         (filters,),
     )

@@ -52,6 +52,11 @@ class Run:
         """Wait before the next step."""
         self._going.clear()
 
+    @property
+    def paused(self) -> bool:
+        """Whether it waits to go on."""
+        return self.alive and not self._going.is_set()
+
     def go_on(self) -> None:
         """Go on after a pause."""
         self._going.set()

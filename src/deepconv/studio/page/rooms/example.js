@@ -127,7 +127,7 @@ export class Example {
     const now = this.settings;
     const one = (label, name) => {
       const [, min, max] = WHOLE[name];
-      return slider(label, { min, max, value: now[name], change: (value) => this.set({ [name]: value }, { push: false }) });
+      return slider(label, { min, max, value: now[name], change: (value, push) => this.set({ [name]: value }, { push }) });
     };
     const group = (title, ...parts) => element("fieldset", {}, element("legend", {}, title), ...parts);
     return element("div", { class: "controls" },

@@ -3,9 +3,10 @@
 // A cell knows what it stands for: a pixel of the padded image, a place of the window, a tap of the kernel (a place
 // in one row of the matrix), a filter. Which pixel stands where comes from the library: cells[place][tap] = pixel.
 import { element, shown } from "../dom.js";
+import { times } from "./sums.js";
 
 export class Kinship {
-  /** `cells` from the library; `told(text)` says in words what is lit. */
+  /** `told(text, about)` says in words what is lit. */
   constructor(told) {
     this.tables = [];
     this.cells = [];
@@ -13,8 +14,10 @@ export class Kinship {
     this.held = null;
   }
 
-  start(cells) {
+  /** `cells` from the library; `thing` is what slides: a window, or a stamp. */
+  start(cells, thing = "window") {
     this.cells = cells;
+    this.thing = thing;
     this.tables = [];
   }
 
@@ -30,8 +33,8 @@ export class Kinship {
         const td = element("td", { class: kind, role: "gridcell", tabindex: i + j ? -1 : 0, "data-row": i, "data-column": j,
           "aria-label": label ?? null }, shown(value));
         members.push({ td, about, edit, value });
-        td.addEventListener("pointerenter", () => this.light(about));
-        td.addEventListener("focus", () => this.light(about));
+        td.addEventListener("pointerenter", () => this.light(about, value));
+        td.addEventListener("focus", () => this.light(about, value));
         td.addEventListener("dblclick", () => edit && this.#type(td, value, edit));
         td.addEventListener("keydown", (event) => this.#key(event, made, i, j, () => edit && this.#type(td, value, edit)));
         row.append(td);
@@ -50,10 +53,10 @@ export class Kinship {
     this.light(about);
   }
 
-  light(about) {
+  light(about, value) {
     const lit = about ? this.#kin(about) : () => false;
     for (const members of this.tables) for (const member of members) member.td.classList.toggle("lit", lit(member.about));
-    if (about) this.told(this.#words(about));
+    if (about) this.told(this.#words(about, value), about);
   }
 
   #kin({ pixel, place, tap, filter }) {
@@ -68,7 +71,7 @@ export class Kinship {
       const seen = new Set(cells[place]);
       return (other) => other.place !== undefined ? other.place === place && (other.filter === undefined || filter === undefined || other.filter === filter)
         : other.pixel !== undefined ? seen.has(other.pixel)
-          : filter !== undefined && other.filter === filter;
+          : filter === undefined || other.filter === filter;
     }
     if (pixel !== undefined) { // an input pixel: every window that holds it
       const places = new Set(cells.flatMap((row, index) => (row.includes(pixel) ? [index] : [])));
@@ -85,14 +88,16 @@ export class Kinship {
     return (other) => other.filter === filter;
   }
 
-  #words({ pixel, place, tap, filter }) {
+  #words({ pixel, place, tap, filter }, value) {
+    const { cells, thing } = this;
     if (place !== undefined && tap !== undefined) return `row ${place + 1}, entry ${tap + 1} of the matrix`;
-    if (place !== undefined) return `window ${place + 1} of ${this.cells.length}${filter ? `, filter ${filter + 1}` : ""}`;
+    if (place !== undefined) return `${thing} ${place + 1} of ${cells.length}${filter ? `, filter ${filter + 1}` : ""}`;
     if (pixel !== undefined) {
-      const count = this.cells.filter((row) => row.includes(pixel)).length;
-      return count === 0 ? "no window sees this pixel" : `this pixel stands in ${count} ${count === 1 ? "window" : "windows"}`;
+      const count = cells.filter((row) => row.includes(pixel)).length;
+      const named = value === undefined ? "this pixel" : shown(value);
+      return count === 0 ? `no ${thing} holds this pixel` : `${named} is present ${times(count)}: in ${count} ${thing}${count === 1 ? "" : "s"}`;
     }
-    if (tap !== undefined) return `this weight is used ${this.cells.length} times, once in each window`;
+    if (tap !== undefined) return `this weight is used ${times(cells.length)}, once in each ${thing}`;
     return "";
   }
 

@@ -1,6 +1,7 @@
 // Any kernel on any picture: the result beside the original, and the sum behind each pixel.
 import { ask, askLatest, superseded } from "../api.js";
 import { copy, download, element, field, select, shown, slider } from "../dom.js";
+import { webcam } from "./webcam.js";
 
 const BORDERS = [["reflect", "reflect (edge repeated)"], ["mirror", "mirror (edge not repeated)"], ["edge", "edge"], ["wrap", "wrap"],
   ["zero", "zero"], ["crop", "crop"]];
@@ -8,20 +9,22 @@ const SIGNED = [["clip", "cut off below black"], ["absolute", "without their sig
 const MOST = 15;
 let mine = null; // the person's picture, kept here so that it survives a broken line
 
-export async function open(root, { values, remember, complain }) {
+export async function open(root, { values, remember }) {
   const state = {
     name: values.name ?? "sharpen", kernel: readGrid(values.k), border: values.border ?? "reflect", divisor: number(values.divisor, 1),
     offset: number(values.offset, 0), signed: values.signed ?? "clip", flip: values.flip === "1", stride: number(values.stride, 1),
+    at: values.at?.split(",").map(Number).filter(Number.isInteger) ?? [],
   };
   let picture = null;
   let grid = [[0, -1, 0], [-1, 5, -1], [0, -1, 0]];
   let both = false; // an effect of two kernels has no one grid
-  let camera = null;
+  let camera = null; // ends the webcam
   let gone = false;
 
   const refusal = element("p", { class: "refusal", role: "alert" });
   const facts = element("p", { class: "explain" });
   const original = element("canvas", { class: "picture", role: "img", "aria-label": "the picture" });
+  const [seen, made] = [element("div", { class: "mark" }), element("div", { class: "mark" })]; // the window, and the pixel made of it
   const result = element("canvas", { class: "picture", role: "img", tabindex: 0,
     "aria-label": "the result; the arrow keys choose the pixel whose sum is shown" });
   const editor = element("div", { class: "scroll" });
@@ -35,48 +38,57 @@ export async function open(root, { values, remember, complain }) {
       ...members.map((kernel) => element("option", { value: kernel.name }, kernel.name)))));
   const settings = element("div", {});
   const does = element("p", { class: "explain" });
-  const rows = slider("rows", { min: 1, max: MOST, value: 3, change: (value) => resize(value, grid[0].length) });
-  const columns = slider("columns", { min: 1, max: MOST, value: 3, change: (value) => resize(grid.length, value) });
+  const rows = slider("rows", { min: 1, max: MOST, value: 3, change: (value, push) => resize(value, grid[0].length, push) });
+  const columns = slider("columns", { min: 1, max: MOST, value: 3, change: (value, push) => resize(grid.length, value, push) });
   const border = select("beyond the edge", { options: BORDERS, value: state.border, change: (value) => change({ border: value }) });
   const signed = select("negative results", { options: SIGNED, value: state.signed, change: (value) => change({ signed: value }) });
   const divisor = element("input", { type: "number", step: "any", value: state.divisor, onchange: () => change({ divisor: divisor.valueAsNumber || 1 }) });
-  const offset = slider("offset", { min: -1, max: 1, step: 0.05, value: state.offset, change: (value) => change({ offset: value }, false) });
-  const stride = slider("stride", { min: 1, max: 8, value: state.stride, change: (value) => change({ stride: value }, false) });
+  const offset = slider("offset", { min: -1, max: 1, step: 0.05, value: state.offset, change: (value, push) => change({ offset: value }, push) });
+  const stride = slider("stride", { min: 1, max: 8, value: state.stride, change: (value, push) => change({ stride: value }, push) });
   const flip = element("input", { type: "checkbox", checked: state.flip, onchange: () => change({ flip: flip.checked }) });
-  const file = element("input", { type: "file", accept: "image/*", onchange: () => file.files.length && take(file.files[0]) });
-  const webcam = element("button", { "aria-pressed": "false", onclick: () => (camera ? stopCamera() : startCamera()) }, "Webcam");
+  const file = element("input", { type: "file", accept: "image/*", onchange: () => file.files.length && bring(file.files[0]) });
+  const lens = element("button", { "aria-pressed": "false", onclick: () => (camera ? stopCamera() : startCamera()) }, "Webcam");
 
   root.append(
     element("p", { class: "explain" }, "The kernel stands on every pixel in turn: its numbers times the pixels under it, added up, are the new pixel. ",
-      "Change a number, drop or paste a picture, and point at the result to see the sum."),
+      "Change a number, drop or paste a picture, and point at the result to see the sum; a click keeps the pixel."),
     refusal,
     element("div", { class: "columns" },
       element("div", {},
         element("fieldset", {}, element("legend", {}, "Picture"), field("your own", file),
-          element("div", { class: "buttons" }, webcam, element("button", { onclick: () => { mine = null; take(null); } }, "The cat"))),
+          element("div", { class: "buttons" }, lens, element("button", { onclick: () => { stopCamera(); mine = null; take(null); } }, "The cat"))),
         element("fieldset", {}, element("legend", {}, "Kernel"), field("preset", presets), does, settings, editor, rows, columns,
           field("divisor", divisor), element("div", { class: "buttons" },
-            element("button", { onclick: () => { divisor.value = total(); change({ divisor: divisor.valueAsNumber || 1 }); } }, "divide by the sum"))),
+            element("button", { onclick: divide }, "divide by the sum"))),
         element("fieldset", {}, element("legend", {}, "How"), border, offset, signed, stride,
           field("flip the kernel", flip, "off: correlation, what networks compute; on: signal processing’s convolution"))),
       element("div", {},
         facts,
         element("div", { class: "pictures" },
-          element("figure", {}, original, element("figcaption", {}, "the picture")),
-          element("figure", {}, result, element("figcaption", {}, "the result"))),
-        cost, sums,
+          element("figure", {}, element("div", { class: "stage" }, original, seen), element("figcaption", {}, "the picture")),
+          element("figure", {}, element("div", { class: "stage" }, result, made), element("figcaption", {}, "the result"))),
         element("div", { class: "buttons" },
           element("button", { class: "main", onclick: keep }, "Save the result"),
           element("button", { onclick: (event) => taken("python", event.currentTarget) }, "Copy as Python"),
           element("button", { onclick: (event) => taken("command", event.currentTarget) }, "Copy as command"),
-          element("button", { onclick: (event) => copy(location.href, event.currentTarget) }, "Copy the link")))));
+          element("button", { onclick: (event) => copy(location.href, event.currentTarget) }, "Copy the link")),
+        cost, sums)));
 
   const wanted = () => ({
     ...(both ? { name: state.name } : { kernel: grid }), border: state.border, divisor: state.divisor, offset: state.offset,
     signed: state.signed, flip: state.flip, stride: state.stride,
   });
-  const total = () => (lastTotal === 0 ? 1 : lastTotal);
-  let lastTotal = 1;
+
+  /** Divide by the kernel's sum, as the library adds it up; one of zero stays as it is. */
+  async function divide() {
+    try {
+      const { total } = await ask("lab", "numbers", { text: both ? state.name : written(" ", "; ") });
+      divisor.value = total === 0 ? 1 : total;
+      change({ divisor: divisor.valueAsNumber });
+    } catch (error) { refusal.textContent = error.message; }
+  }
+
+  const written = (between, rows) => grid.map((row) => row.join(between)).join(rows);
 
   function change(next, push = true) {
     Object.assign(state, next);
@@ -87,9 +99,9 @@ export async function open(root, { values, remember, complain }) {
   function keepAddress(push) {
     const own = state.name === "";
     remember({
-      name: own ? null : state.name === "sharpen" ? null : state.name, k: own ? grid.map((row) => row.join(" ")).join(";") : null,
+      name: own ? null : state.name === "sharpen" ? null : state.name, k: own ? written(" ", ";") : null,
       border: state.border === "reflect" ? null : state.border, divisor: state.divisor === 1 ? null : state.divisor, offset: state.offset || null,
-      signed: state.signed === "clip" ? null : state.signed, flip: state.flip ? 1 : null, stride: state.stride === 1 ? null : state.stride,
+      signed: state.signed === "clip" ? null : state.signed, flip: state.flip ? 1 : null, stride: state.stride === 1 ? null : state.stride, at: state.at.length === 2 ? state.at.join(",") : null,
     }, { push });
   }
 
@@ -102,7 +114,6 @@ export async function open(root, { values, remember, complain }) {
       state.name = name;
       both = found.kernels.length > 1;
       grid = found.kernels[0];
-      lastTotal = found.total;
       if (push) state.signed = found.view;
       signed.set(state.signed);
       offer(name);
@@ -117,7 +128,7 @@ export async function open(root, { values, remember, complain }) {
     const [base, ...given] = name.split(" ");
     const known = kernels.find((kernel) => kernel.name === base);
     presets.value = known ? base : "";
-    does.textContent = known ? `${known.does}. ${known.formula}` : "";
+    does.textContent = known ? `${known.does}: ${known.formula.replaceAll("-", "−")}` : "";
     const now = Object.fromEntries(given.map((part) => part.split("=")));
     settings.replaceChildren(...(known?.settings ?? []).map((setting) => {
       const again = (value) => {
@@ -144,29 +155,32 @@ export async function open(root, { values, remember, complain }) {
         input.addEventListener("input", () => {
           if (!Number.isFinite(input.valueAsNumber)) return;
           grid[i][j] = input.valueAsNumber;
-          own();
+          own(!typing);
+          typing = true;
         });
+        let typing = false; // one step back undoes all that was typed in one cell
+        input.addEventListener("change", () => { typing = false; });
         return element("td", { class: "weights" }, input);
       }))))));
   }
 
   /** From now on the grid's numbers are the person's own. */
-  function own() {
+  function own(push) {
     both = false;
     state.name = "";
     presets.value = "";
     does.textContent = "";
     settings.replaceChildren();
-    keepAddress(false);
+    keepAddress(push);
     filter();
   }
 
-  function resize(height, width) {
+  function resize(height, width, push) {
     const old = grid;
     const [top, left] = [Math.floor((height - old.length) / 2), Math.floor((width - old[0].length) / 2)];
     grid = Array.from({ length: height }, (_, i) => Array.from({ length: width }, (__, j) => old[i - top]?.[j - left] ?? 0));
     draw();
-    own();
+    own(push);
   }
 
   async function filter() {
@@ -177,9 +191,16 @@ export async function open(root, { values, remember, complain }) {
       if (answer === superseded || gone) return;
       refusal.textContent = "";
       paint(result, answer);
+      look(...state.at);
       const spent = Object.entries(answer.seconds).map(([what, seconds]) => `${what} ${(1000 * seconds).toFixed(1)} ms`).join(", ");
       cost.textContent = `${answer.width} × ${answer.height} pixels; ${spent}, there and back ${(performance.now() - began).toFixed(0)} ms`;
     } catch (error) { refusal.textContent = error.message; }
+  }
+
+  /** A picture of one's own: dropped, pasted or chosen. */
+  function bring(found) {
+    stopCamera();
+    return take(found);
   }
 
   async function take(source) {
@@ -190,42 +211,71 @@ export async function open(root, { values, remember, complain }) {
       refusal.textContent = "";
       const [height, width] = picture.whole;
       const smaller = height === picture.height && width === picture.width ? "" : `, shown as ${picture.width} × ${picture.height}; saving takes all of it`;
-      facts.textContent = [`${width} × ${height} pixels${smaller}`, ...picture.notes].join(" · ");
+      facts.textContent = [`${width} × ${height} pixels${smaller}`, ...picture.notes,
+        mine ? "your picture stays on this machine: a link holds the settings alone" : null].filter(Boolean).join(" · ");
       paint(original, picture);
       filter();
     } catch (error) { refusal.textContent = error.message; }
   }
 
   async function look(row, column) {
+    if (row === undefined || row >= result.height || column >= result.width) return;
     try {
       const answer = await askLatest("lab", "pixel", { row, column, settings: wanted() });
       if (answer === superseded || gone) return;
-      const names = answer.sums.length === 3 ? ["red", "green", "blue"] : ["grey"];
-      const table = (caption, values, kind) => element("table", { class: "numbers" }, element("caption", {}, caption), element("tbody", {},
-        ...values.map((line) => element("tr", {}, ...line.map((value) => element("td", { class: kind }, shown(value, 2)))))));
-      const few = answer.weights.length * answer.weights[0].length <= 81;
-      sums.replaceChildren(
-        element("h3", {}, `row ${row}, column ${column}: `, answer.sums.map((sum, c) => `${names[c]} ${shown(sum, 2)}`).join(", "),
-          answer.kernels > 1 ? " (of the first kernel)" : ""),
-        ...(few ? answer.window.map((plane, c) => element("div", { class: "grids" }, table(`${names[c]}: pixels`, plane, "input"),
-          element("span", { class: "sign" }, "×"), table("weights", answer.weights, "weights"), element("span", { class: "sign" }, "→"),
-          table(`products, sum ${shown(answer.sums[c], 2)}`, answer.products[c], "output"))) : []));
+      sums.replaceChildren(...explained(answer, row, column));
+      frame(made, result, [row, row], [column, column]);
+      frame(seen, original, answer.rows, answer.columns);
     } catch (error) { sums.textContent = error.message; }
   }
 
-  let at = [0, 0];
-  result.addEventListener("pointermove", (event) => {
+  function explained({ window: pixels, weights, products, sums: found, kernels: count }, row, column) {
+    const names = found.length === 3 ? ["red", "green", "blue"] : ["grey"];
+    const table = (caption, values, kind) => element("div", { class: "scroll" }, element("table", { class: "numbers" },
+      element("caption", {}, caption), element("tbody", {},
+        ...values.map((line) => element("tr", {}, ...line.map((value) => element("td", { class: kind }, shown(value, 2))))))));
+    const sign = (text) => element("span", { class: "sign", "aria-hidden": "true" }, text);
+    const few = weights.length * weights[0].length <= 81; // of more, the products alone
+    const shades = result.getContext("2d").getImageData(column, row, 1, 1).data;
+    const then = [state.divisor === 1 ? "" : ` / ${shown(state.divisor)}`, state.offset ? ` + ${shown(state.offset)} of the range` : ""].join("");
+    const became = (sum, c) => `${shown(sum, 2)}${then}, shown as ${shades[c]}`;
+    return [
+      element("h3", {}, `row ${row}, column ${column}${count > 1 ? ", the first of its two kernels" : ""}`),
+      element("p", {}, found.map((sum, c) => `${names[c]} ${count > 1 ? shown(sum, 2) : became(sum, c)}`).join("; ")),
+      ...pixels.map((plane, c) => element("div", { class: "grids" },
+        ...(few ? [table(`${names[c]}: pixels`, plane, "input"), sign("×"), table("weights", weights, "weights"), sign("→")] : []),
+        table(`${few ? "" : `${names[c]}: `}products, sum ${shown(found[c], 2)}`, products[c], "output"))),
+    ];
+  }
+
+  /** Put a frame around rows and columns of a canvas; what lies beyond the edge, or folds over it, is left out. */
+  function frame(box, canvas, rows, columns) {
+    const span = (list, size) => {
+      const inside = list.filter((index) => index >= 0);
+      return [100 * Math.min(...inside) / size, 100 * (Math.max(...inside) - Math.min(...inside) + 1) / size];
+    };
+    const [top, height] = span(rows, canvas.height);
+    const [left, width] = span(columns, canvas.width);
+    for (const [name, value] of Object.entries({ top, height, left, width })) box.style.setProperty(name, `${value}%`);
+    box.classList.add("placed");
+  }
+
+  const pointed = (event) => {
     const box = result.getBoundingClientRect();
-    at = [Math.floor((event.clientY - box.top) / box.height * result.height), Math.floor((event.clientX - box.left) / box.width * result.width)];
-    look(...at);
-  });
+    return [Math.floor((event.clientY - box.top) / box.height * result.height), Math.floor((event.clientX - box.left) / box.width * result.width)]
+      .map((index, axis) => clamp(index, [result.height, result.width][axis] - 1));
+  };
+  const pin = (place) => { state.at = place; keepAddress(false); look(...place); };
+  result.addEventListener("pointermove", (event) => look(...pointed(event)));
+  result.addEventListener("pointerleave", () => look(...state.at));
+  result.addEventListener("click", (event) => pin(pointed(event)));
   result.addEventListener("keydown", (event) => {
     const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
     if (!step) return;
     event.preventDefault();
     const far = event.shiftKey ? 10 : 1;
-    at = [clamp(at[0] + far * step[0], result.height - 1), clamp(at[1] + far * step[1], result.width - 1)];
-    look(...at);
+    const [row, column] = state.at.length === 2 ? state.at : [0, 0];
+    pin([clamp(row + far * step[0], result.height - 1), clamp(column + far * step[1], result.width - 1)]);
   });
 
   async function keep() {
@@ -238,37 +288,28 @@ export async function open(root, { values, remember, complain }) {
   async function taken(kind, button) {
     try {
       const answer = await askLatest("lab", "words", { settings: wanted() });
-      if (answer !== superseded) await copy(answer[kind] ?? "the command has no stride", button);
+      if (answer === superseded) return;
+      if (answer[kind] === null) refusal.textContent = "deepconv filter has no stride; copy as Python, or set stride to 1.";
+      else await copy(answer[kind], button);
     } catch (error) { refusal.textContent = error.message; }
   }
 
   async function startCamera() {
     try {
-      const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 480 } });
-      const video = element("video", { muted: true, playsinline: "" });
-      video.srcObject = stream;
-      await video.play();
-      camera = { stream, video };
-      webcam.setAttribute("aria-pressed", "true");
-      while (camera && !gone) {
-        const frame = element("canvas", { width: video.videoWidth, height: video.videoHeight });
-        frame.getContext("2d").drawImage(video, 0, 0);
-        const jpeg = await new Promise((done) => { frame.toBlob(done, "image/jpeg", 0.9); });
-        await take(jpeg);
-        await new Promise((done) => { setTimeout(done, 30); });
-      }
+      camera = await webcam((frame) => take(frame));
+      lens.setAttribute("aria-pressed", "true");
     } catch (error) { refusal.textContent = `The webcam can’t be used: ${error.message}`; }
   }
 
   function stopCamera() {
-    camera?.stream.getTracks().forEach((track) => track.stop());
+    camera?.();
     camera = null;
-    webcam.setAttribute("aria-pressed", "false");
+    lens.setAttribute("aria-pressed", "false");
   }
 
   const dropped = (event) => {
     const [found] = [...(event.dataTransfer ?? event.clipboardData).files];
-    if (found) { event.preventDefault(); take(found); }
+    if (found) { event.preventDefault(); bring(found); }
   };
   const over = (event) => event.preventDefault();
   addEventListener("dragover", over);

@@ -2,6 +2,8 @@
 import { element, shown } from "../dom.js";
 import { Example } from "./example.js";
 import { columnsTable, imageTables, Kinship, matrixTable, outputTables, productTable } from "./grids.js";
+import { player } from "./player.js";
+import { outputs } from "./sums.js";
 
 const PRESETS = [
   ["25 × 9, as in the post", { c: 1, h: 7, w: 7, k: 1, r: 3, s: 3, sh: 1, sw: 1, pt: 0, pb: 0, pl: 0, pr: 0, dh: 1, dw: 1 }],
@@ -13,6 +15,7 @@ export async function open(root, { values, remember }) {
   const words = element("p", { class: "explain", role: "status" });
   const refusal = element("p", { class: "refusal", role: "alert" });
   const shapes = element("p", { class: "formula" });
+  const sum = element("div", { class: "sum" });
   const product = element("div", { class: "grids product" });
   const images = element("div", { class: "grids" });
   const kin = new Kinship((text) => { words.textContent = text; });
@@ -21,6 +24,7 @@ export async function open(root, { values, remember }) {
     refused: (message) => { refusal.textContent = message; },
     changed: (made) => { refusal.textContent = ""; draw(made); },
   });
+  const walk = player("row", { count: () => example.answer?.cells.length ?? 1, show });
   const panel = element("div", {});
   const fill = () => panel.replaceChildren(
     element("div", { class: "buttons" }, ...PRESETS.map(([name, settings]) =>
@@ -30,9 +34,20 @@ export async function open(root, { values, remember }) {
   root.append(
     element("p", { class: "explain" }, "Each row of the first matrix is what the window sees at one place; each column of W is a filter. ",
       "Their product, plus the bias, holds every output; turned around it is the output image."),
-    element("div", { class: "columns" }, panel, element("div", {}, refusal, shapes, words, product, images)));
+    element("div", { class: "columns" }, panel, element("div", {}, refusal, shapes, ...walk.parts, sum, words, product, images)));
 
-  function draw({ answer }) {
+  /** Row by row: one place of the window, its sums, and where they stand in the output image. */
+  function show(place) {
+    if (!example.answer) return;
+    const { answer } = example;
+    const across = answer.y[0][0].length;
+    example.settings.at = place;
+    kin.hold({ place });
+    sum.replaceChildren(...outputs(answer, example.bias, place, (k) => `y[0, ${k}, ${Math.floor(place / across)}, ${place % across}] = `));
+    example.mark();
+  }
+
+  function draw({ answer, settings }) {
     const { columns, matrix, y } = answer;
     kin.start(answer.cells);
     const size = (rows) => `${rows.length} × ${rows[0].length}`;
@@ -48,8 +63,9 @@ export async function open(root, { values, remember }) {
     images.replaceChildren(
       ...imageTables(kin, answer.padded, answer.padding, { name: "x", kind: "input", edit: (index, value) => example.put("x", index, value) }),
       ...outputTables(kin, y, { name: `y as an image, ${shown(y[0].length)} × ${shown(y[0][0].length)}` }));
+    walk.at(settings.at);
   }
 
   await example.compute();
-  return () => {};
+  return walk.end;
 }

@@ -1,20 +1,22 @@
 // My network: trained here or loaded; what it says of a drawing or a picture, layer by layer, and why.
 import { ask, askLatest, on, superseded } from "../api.js";
 import { element, field, shown } from "../dom.js";
+import { heatmap, map, walkable } from "./maps.js";
 
 const SIDE = 200; // pixels of the drawing's sides
+const kept = { history: [], drawn: null, last: null }; // so that leaving the room and coming back loses nothing
 
 export async function open(root, { values, remember }) {
   const refusal = element("p", { class: "refusal", role: "alert" });
   const about = element("div", {});
   const news = element("p", { role: "status", class: "explain" });
   const curves = element("canvas", { class: "curves", width: 560, height: 180, role: "img", "aria-label": "loss and accuracy by epoch" });
-  const filters = element("div", { class: "maps", "aria-label": "the first layer's filters" });
+  const filters = element("div", { class: "maps", role: "group", "aria-label": "the first layer's filters" });
   const paper = element("canvas", { class: "paper", width: SIDE, height: SIDE, tabindex: 0, role: "img",
     "aria-label": "draw a digit here; with the keyboard: arrow keys move the pen, Space puts it down or up" });
   const verdict = element("div", { role: "status", class: "verdict" });
   const layers = element("div", { class: "layers" });
-  const detail = element("div", { role: "status" });
+  const detail = element("div", { role: "status", class: "detail" });
   const epochs = element("input", { type: "number", min: 1, max: 200, value: values.epochs ?? 15 });
   const seed = element("input", { type: "number", min: 0, value: values.seed ?? 0 });
   const begin = element("button", { class: "main", onclick: () => train(false) }, "Train the digits");
@@ -25,8 +27,7 @@ export async function open(root, { values, remember }) {
   const picture = element("input", { type: "file", accept: "image/*", onchange: async () => {
     if (picture.files.length) look({}, [await picture.files[0].arrayBuffer()]);
   } });
-  let history = [];
-  let last = null; // the picture that was asked about, for when the network changes
+  let last = kept.last; // the picture that was asked about, for when the network changes
   let ready = false;
   let gone = false;
 
@@ -43,14 +44,16 @@ export async function open(root, { values, remember }) {
           element("div", { class: "buttons" }, element("button", { onclick: clear }, "Clean paper")), field("or a picture", picture)),
         about),
       element("div", {}, news, curves, element("h3", {}, "The first layer’s filters"), filters,
-        element("h3", {}, "What it says"), verdict, element("h3", {}, "Layer by layer"), detail, layers)));
+        element("h3", {}, "What it says"), verdict, element("h3", {}, "Layer by layer"),
+        element("p", { class: "explain" }, "Orange is above zero, blue below. Click a number of a map to see what made it; with the keyboard, ",
+          "the arrow keys walk from map to map, and Enter takes the strongest place of one."), layers, detail)));
 
   const ends = [
     on("network", "batch", ({ epoch, fraction, loss }) => {
       news.textContent = `epoch ${epoch}, ${Math.round(100 * fraction)} % done, loss ${shown(loss)}`;
     }),
     on("network", "epoch", (record, blobs) => {
-      history.push(record);
+      kept.history.push(record);
       drawCurves();
       drawFilters(record.filters, blobs[0]);
       again();
@@ -64,12 +67,12 @@ export async function open(root, { values, remember }) {
     }),
   ];
 
-  function going(is) {
+  function going(is, paused = false) {
     begin.disabled = is;
     resume.disabled = is;
     pause.disabled = !is;
     stop.disabled = !is;
-    pause.textContent = "Pause";
+    pause.textContent = paused ? "Go on" : "Pause";
   }
 
   async function train(goOn) {
@@ -77,7 +80,7 @@ export async function open(root, { values, remember }) {
       refusal.textContent = "";
       remember({ epochs: epochs.value, seed: seed.value }, { push: false });
       const run = await ask("network", "train", { epochs: epochs.valueAsNumber, seed: seed.valueAsNumber, resume: goOn });
-      history = [];
+      kept.history = [];
       going(true);
       ready = true;
       news.textContent = `Training; the run is kept in ${run.folder}.`;
@@ -103,7 +106,7 @@ export async function open(root, { values, remember }) {
 
   function show(found) {
     ready = found.model !== null;
-    going(found.training);
+    going(found.training, found.paused);
     if (!ready) { about.replaceChildren(); return; }
     about.replaceChildren(element("fieldset", {}, element("legend", {}, found.model), element("pre", {}, found.summary)));
     drawFilters(found.filters, found.blobs[0]);
@@ -112,9 +115,11 @@ export async function open(root, { values, remember }) {
   // ---- what it says
 
   const again = () => last && look(...last);
+  const span = ([start, end]) => `${start}–${end - 1}`;
 
   async function look(args, blobs) {
     last = [args, blobs];
+    kept.last = last;
     if (!ready) return;
     try {
       const answer = await askLatest("network", "see", args, blobs);
@@ -133,22 +138,25 @@ export async function open(root, { values, remember }) {
     const panels = found.map((layer, index) => panel(layer, new Float32Array(blobs[index])));
     if (heat) {
       const values = new Float32Array(blobs.at(-1));
-      panels.splice(1, 0, element("section", {}, element("h4", {}, "pixels that mattered"), heatmap(values, heat)));
+      const [channels, height, width] = found[0].shown;
+      panels.splice(1, 0, element("section", {}, element("h4", {}, `pixels that mattered for ${classes[0][0]}`),
+        heatmap(values, heat, new Float32Array(blobs[0]), [channels, height, width])));
     }
     layers.replaceChildren(...panels);
   }
 
   function panel({ name, kind, shape, shown: [count, height, width] }, values) {
-    const maps = element("div", { class: "maps" });
-    const flat = height === 1 && width > 1 ? [width] : null;
-    const more = shape.length === 3 && shape[0] > count ? ` (the first ${count} maps)` : "";
-    if (shape.length < 3) maps.append(map(values, 1, flat ? flat[0] : values.length, () => {}, 8));
-    else for (let c = 0; c < count; c++) {
-      const plane = values.subarray(c * height * width, (c + 1) * height * width);
-      const step = Math.ceil(shape[1] / height);
-      maps.append(map(plane, height, width, name === "input" ? null : (row, column) => explain(name, c, row * step, column * step)));
-    }
-    return element("section", {}, element("h4", {}, `${name}${kind ? ` ${kind}` : ""}: ${shape.join(" × ")}${more}`), maps);
+    const flat = shape.length < 3;
+    const more = !flat && shape[0] > count ? ` (the first ${count} maps)` : "";
+    const step = flat ? 1 : Math.ceil(shape[1] / height);
+    const point = (c) => (name === "input" ? null
+      : flat ? (_, place) => explain(name, place, 0, 0) : (row, column) => explain(name, c, row * step, column * step));
+    const maps = flat
+      ? [map(values, 1, values.length, { label: `${name}: ${values.length} numbers`, point: point(0), scale: values.length > 64 ? 4 : 12 })]
+      : Array.from({ length: count }, (_, c) => map(values.subarray(c * height * width, (c + 1) * height * width), height, width,
+        { label: name === "input" ? `what the network sees, channel ${c + 1}` : `${kind || name}, map ${c + 1}`, point: point(c) }));
+    const title = `${name}${kind ? ` ${kind}` : ""}: ${shape.join(" × ")}${more}`;
+    return element("section", {}, element("h4", {}, title), walkable(element("div", { class: "maps", role: "group", "aria-label": title }, ...maps)));
   }
 
   async function explain(layer, channel, row, column) {
@@ -158,12 +166,16 @@ export async function open(root, { values, remember }) {
       const table = (caption, rows, kind) => element("table", { class: "numbers" }, element("caption", {}, caption), element("tbody", {},
         ...rows.map((line) => element("tr", {}, ...line.map((value) => element("td", { class: kind }, shown(value, 2)))))));
       const parts = [];
-      if (found.pixels) parts.push(...found.pixels.slice(0, 3).map((plane, c) => table(`its window in the input, channel ${c + 1}`, plane, "input")));
-      if (found.weights && Array.isArray(found.weights[0])) {
-        parts.push(...found.weights.slice(0, 4).map((plane, c) => table(`its weights on map ${c + 1}`, plane, "weights")));
+      if (found.pixels) {
+        parts.push(...found.pixels.slice(0, 3).map((plane, c) => table(`its window in the input${found.pixels.length > 1 ? `, channel ${c + 1}` : ""}`, plane, "input")));
       }
-      const rows = found.window ? `; it sees rows ${found.window[0].join("–")}, columns ${found.window[1].join("–")} of the input` : "";
-      detail.replaceChildren(element("p", {}, `${layer}, map ${channel + 1}, row ${row}, column ${column}: ${shown(found.value)}${rows}`),
+      if (found.weights && Array.isArray(found.weights[0])) {
+        parts.push(...found.weights.slice(0, 4).map((plane, c) => table(`its weights on map ${c + 1} of ${found.weights.length}`, plane, "weights")));
+      }
+      const rows = found.window ? `; it sees rows ${span(found.window[0])}, columns ${span(found.window[1])} of the input` : "";
+      const where = found.window ? `map ${channel + 1}, row ${row}, column ${column}` : `number ${channel + 1}`;
+      detail.replaceChildren(element("p", {}, element("strong", {}, `layer ${layer}, ${where}: ${shown(found.value)}`), rows, " ",
+        element("button", { onclick: () => detail.replaceChildren() }, "Close")),
         element("div", { class: "grids" }, ...parts));
     } catch (error) { detail.textContent = error.message; }
   }
@@ -174,11 +186,16 @@ export async function open(root, { values, remember }) {
   let at = [SIDE / 2, SIDE / 2];
   let down = false;
 
-  function clear() {
+  function paintPaper() {
     pen.fillStyle = "#fff";
     pen.fillRect(0, 0, SIDE, SIDE);
+  }
+
+  function clear() {
+    paintPaper();
     last = null;
-    verdict.replaceChildren();
+    Object.assign(kept, { last, drawn: null });
+    for (const part of [verdict, layers, detail]) part.replaceChildren();
   }
 
   function line(x, y) {
@@ -190,7 +207,8 @@ export async function open(root, { values, remember }) {
     pen.lineTo(x, y);
     pen.stroke();
     at = [x, y];
-    const { data } = pen.getImageData(0, 0, SIDE, SIDE);
+    kept.drawn = pen.getImageData(0, 0, SIDE, SIDE);
+    const { data } = kept.drawn;
     const grey = new Uint8Array(SIDE * SIDE);
     for (let i = 0; i < grey.length; i++) grey[i] = data[4 * i];
     look({ height: SIDE, width: SIDE }, [grey.buffer]);
@@ -221,7 +239,9 @@ export async function open(root, { values, remember }) {
       else at = next;
     }
   });
-  clear();
+  if (kept.drawn) pen.putImageData(kept.drawn, 0, 0);
+  else if (!last) clear();
+  else paintPaper();
 
   // ---- pictures of numbers
 
@@ -231,75 +251,53 @@ export async function open(root, { values, remember }) {
     const [count, channels, height, width] = shape;
     const size = channels * height * width;
     filters.replaceChildren(...Array.from({ length: Math.min(count, 64) }, (_, k) =>
-      map(values.subarray(k * size, k * size + height * width), height, width, null, 8)));
+      element("figure", {}, map(values.subarray(k * size, k * size + height * width), height, width, { label: `filter ${k + 1}`, scale: 10 }),
+        element("figcaption", { "aria-hidden": "true" }, k + 1))));
   }
 
   function drawCurves() {
+    const [left, right, top, bottom] = [40, curves.width - 20, 14, curves.height - 46];
     const context = curves.getContext("2d");
     const style = getComputedStyle(document.documentElement);
-    const colour = (name) => style.getPropertyValue(name);
+    const records = kept.history;
     context.clearRect(0, 0, curves.width, curves.height);
+    context.font = "13px sans-serif";
+    const write = (text, x, y, name) => {
+      context.fillStyle = style.getPropertyValue(name);
+      context.fillText(text, x, y);
+    };
     const plot = (values, most, name) => {
-      context.strokeStyle = colour(name);
+      context.strokeStyle = style.getPropertyValue(name);
+      context.fillStyle = context.strokeStyle;
       context.lineWidth = 2;
       context.beginPath();
       values.forEach((value, index) => {
-        const x = 40 + index / Math.max(1, values.length - 1) * (curves.width - 60);
-        const y = 20 + (1 - value / most) * (curves.height - 50);
+        const x = left + (index + 1) / Math.max(2, values.length) * (right - left);
+        const y = top + (1 - value / most) * (bottom - top);
         context[index ? "lineTo" : "moveTo"](x, y);
+        context.fillRect(x - 2, y - 2, 4, 4);
       });
       context.stroke();
     };
-    const losses = history.map((record) => record.loss);
+    context.strokeStyle = style.getPropertyValue("--rule");
+    context.lineWidth = 1;
+    context.strokeRect(left, top, right - left, bottom - top);
+    const losses = records.map((record) => record.loss);
     const most = Math.max(...losses);
     plot(losses, most, "--input");
-    plot(history.map((record) => record.validation_accuracy ?? 0), 1, "--output");
-    context.font = "12px sans-serif";
-    context.fillStyle = colour("--input");
-    context.fillText(`loss ${shown(losses.at(-1))}`, 40, curves.height - 8);
-    context.fillStyle = colour("--output");
-    context.fillText(`validation accuracy ${(100 * (history.at(-1).validation_accuracy ?? 0)).toFixed(1)} %`, 140, curves.height - 8);
+    plot(records.map((record) => record.validation_accuracy ?? 0), 1, "--output");
+    write(shown(most, 2), 4, top + 10, "--input");
+    write("0", 26, bottom, "--soft");
+    const last = records.at(-1);
+    const said = `after ${records.length} ${records.length === 1 ? "epoch" : "epochs"}: `;
+    write(said, left, curves.height - 14, "--soft");
+    write(`loss ${shown(last.loss)}`, left + 130, curves.height - 14, "--input");
+    write(`validation accuracy ${(100 * (last.validation_accuracy ?? 0)).toFixed(1)} % of 100 %`, left + 240, curves.height - 14, "--output");
+    curves.setAttribute("aria-label", `${said}loss ${shown(last.loss)}, validation accuracy ${(100 * (last.validation_accuracy ?? 0)).toFixed(1)} %`);
   }
 
+  if (kept.history.length) drawCurves();
   try { show(await ask("network", "state")); } catch (error) { refusal.textContent = error.message; }
+  again();
   return () => { gone = true; ends.forEach((end) => end()); };
-}
-
-/** One map of numbers as a small picture: blue below zero, orange above, paper at zero. */
-function map(values, height, width, point, scale) {
-  const canvas = element("canvas", { width, height, class: "map" });
-  const most = Math.max(1e-12, ...values.map(Math.abs));
-  const image = new ImageData(width, height);
-  values.forEach((value, index) => {
-    const share = value / most;
-    const colour = share < 0 ? [47, 109, 179] : [224, 123, 57];
-    for (let c = 0; c < 3; c++) image.data[4 * index + c] = 255 + Math.abs(share) * (colour[c] - 255);
-    image.data[4 * index + 3] = 255;
-  });
-  canvas.getContext("2d").putImageData(image, 0, 0);
-  const size = scale ?? Math.max(2, Math.min(12, Math.round(72 / Math.max(height, width))));
-  canvas.style.width = `${width * size}px`;
-  canvas.style.height = `${height * size}px`;
-  if (point) {
-    canvas.classList.add("pointed");
-    canvas.addEventListener("click", (event) => {
-      const box = canvas.getBoundingClientRect();
-      point(Math.floor((event.clientY - box.top) / box.height * height), Math.floor((event.clientX - box.left) / box.width * width));
-    });
-  }
-  return canvas;
-}
-
-/** Shares from 0 to 1 as warmth. */
-function heatmap(values, [height, width]) {
-  const canvas = element("canvas", { width, height, class: "map", role: "img", "aria-label": "the pixels that mattered" });
-  const image = new ImageData(width, height);
-  values.forEach((value, index) => {
-    image.data.set([255, 245 - 185 * value, 235 - 200 * value, 255], 4 * index);
-  });
-  canvas.getContext("2d").putImageData(image, 0, 0);
-  const size = Math.max(1, Math.round(128 / Math.max(height, width)));
-  canvas.style.width = `${width * size}px`;
-  canvas.style.height = `${height * size}px`;
-  return canvas;
 }
