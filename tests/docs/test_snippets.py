@@ -22,7 +22,7 @@ CHAPTERS = {
     "08-col2im.md": 11,
     "09-what-the-post-gets-wrong.md": 16,
     "10-training.md": 9,
-    "11-photographs.md": 5,
+    "11-photographs.md": 7,
 }
 
 
