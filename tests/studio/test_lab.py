@@ -1,6 +1,7 @@
 """The kernel lab answers with what `deepconv.images` gives, pixel for pixel, and takes nothing it shouldn't."""
 
 import io
+import shlex
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from PIL import Image
 
 from deepconv import images
 from deepconv.studio.rooms.lab import SHOWN
+from tests.cli.conftest import deepconv
 
 
 def png(pixels, **options):
@@ -100,6 +102,27 @@ def test_the_words_do_what_the_page_does(studio, picture, tmp_path):
         "deepconv filter photo.jpg -k '1 2 -3; 0.5 0 1' --border=wrap --divisor=2.5 --offset=0.25 --signed=clip "
         "-o filtered.png"
     )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"kernel": [[1, 2, -3], [0.5, 0, 1]], "border": "wrap", "divisor": 2.5, "offset": 0.25},
+        {"name": "emboss direction=n", "signed": "grey", "flip": True},
+    ],
+)
+def test_the_command_gives_the_pages_pixels(studio, picture, tmp_path, monkeypatch, settings):
+    with studio.client() as client:
+        client.ask("lab", "load", [png(picture)])
+        command = client.ask("lab", "words", settings=settings)[0]["result"]["command"]
+        answer = client.ask("lab", "run", settings=settings)
+    (tmp_path / "photo.jpg").write_bytes(png(picture))
+    monkeypatch.chdir(tmp_path)
+    program, *words = shlex.split(command)
+    assert program == "deepconv"
+    assert deepconv(*words).status == 0
+    with Image.open("filtered.png") as written:
+        assert np.array_equal(np.asarray(written), pixels_of(*answer)[..., :3])
 
 
 def test_large_deep_and_transparent_pictures(studio, rng):

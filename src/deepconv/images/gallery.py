@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +76,8 @@ def contact_sheet(
         raise ValueError(f"{_OP}: {len(effects)} effects; name 1 to {_MOST}")
     small = _shrunk(whole, tile)
     height, width = small.shape[:2]
-    page = _Page.around(width, height, len(effects), columns, tile, bool(title))
+    labels = _labels(effects)
+    page = _Page.around(width, height, labels, columns, tile, bool(title))
     sheet = Image.new("RGB", page.size, _PAPER)
     draw = ImageDraw.Draw(sheet)
     if title:
@@ -84,11 +86,8 @@ def contact_sheet(
         left, top = page.corner(place)
         shown = apply(small, text, **more)
         shown = _visible(shown.repeat(page.scale, axis=0).repeat(page.scale, axis=1))
-        sheet.paste(
-            Image.fromarray(shown),
-            (left + (page.tile[0] - shown.shape[1]) // 2, top + (page.tile[1] - shown.shape[0]) // 2),
-        )
-        _write_label(draw, page, (left, top + page.tile[1]), text, more)
+        sheet.paste(Image.fromarray(shown), (left, top))
+        _write_label(draw, page, (left, top + page.tile[1]), labels[place])
     return Picture(np.asarray(sheet), profile=whole.profile if whole.channels >= 3 else None)
 
 
@@ -114,13 +113,21 @@ class _Page:
 
     @classmethod
     def around(
-        cls, width: int, height: int, count: int, columns: int | None, longest: int, titled: bool
+        cls,
+        width: int,
+        height: int,
+        labels: Sequence[tuple[str, str]],
+        columns: int | None,
+        longest: int,
+        titled: bool,
     ) -> _Page:
-        """Return the page for so many pictures of a size."""
+        """Return the page for pictures of a size with these labels."""
+        count = len(labels)
         scale = max(1, longest // max(width, height))
         letters = min(22, max(12, round(longest / 17)))
-        # A label needs some width whatever the picture's.
-        tile = (max(width * scale, 12 * letters), height * scale)
+        small = _font(_smaller(letters))
+        widest = max(math.ceil(small.getlength(settings)) for _, settings in labels)
+        tile = (max(width * scale, 9 * letters, min(widest, 24 * letters)), height * scale)
         head = 4 * letters if titled else 0
 
         def odd(wide: int) -> float:
@@ -220,19 +227,30 @@ def _write_title(draw: ImageDraw.ImageDraw, page: _Page, title: str, below: str)
 
 
 def _write_label(
-    draw: ImageDraw.ImageDraw, page: _Page, corner: tuple[int, int], text: str, more: Mapping[str, Any]
+    draw: ImageDraw.ImageDraw, page: _Page, corner: tuple[int, int], label: tuple[str, str]
 ) -> None:
     """Write an effect's name, and its settings under it."""
-    name, _, settings = str(effect(text)).partition(" ")
-    words = [settings, *(f"{key}={value}" for key, value in more.items())]
-    left, top = corner
-    width, letters = page.tile[0], page.letters
-    large, small = _font(letters), _font(max(11, round(0.85 * letters)))
-    draw.text((left, top + letters // 2), _fitted(draw, name, large, width), _INK, large)
-    line = " ".join(word for word in words if word)
-    draw.text(
-        (left, top + letters // 2 + round(1.35 * letters)), _fitted(draw, line, small, width), _PALE, small
-    )
+    (left, top), letters, width = corner, page.letters, page.tile[0]
+    down = top + letters // 2
+    for text, colour, height in zip(label, (_INK, _PALE), (letters, _smaller(letters)), strict=True):
+        font = _font(height)
+        draw.text((left, down), _fitted(draw, text, font, width), colour, font)
+        down += round(1.35 * letters)
+
+
+def _labels(effects: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return of each effect its name, and its settings with what else is told to `apply`."""
+    labels = []
+    for text, more in effects.items():
+        name, _, settings = str(effect(text)).partition(" ")
+        words = [settings, *(f"{key}={value}" for key, value in more.items())]
+        labels.append((name, " ".join(word for word in words if word)))
+    return labels
+
+
+def _smaller(letters: int) -> int:
+    """Return the height of the settings' letters."""
+    return max(11, round(0.85 * letters))
 
 
 def _font(letters: int) -> Any:
@@ -243,9 +261,11 @@ def _font(letters: int) -> Any:
 def _fitted(draw: ImageDraw.ImageDraw, text: str, font: Any, width: int) -> str:
     """Return a text cut so that it fits a width, `?` for letters that there are not."""
     missing = bytes(font.getmask("\uffff"))
-    text = "".join(letter if bytes(font.getmask(letter)) != missing else "?" for letter in text)
+    drawn = {letter for letter in set(text) if bytes(font.getmask(letter)) != missing}
+    text = "".join(letter if letter in drawn else "?" for letter in text)
     if draw.textlength(text, font) <= width:
         return text
-    while text and draw.textlength(text + "...", font) > width:
-        text = text[:-1]
-    return text + "..."
+    fitting = bisect_right(
+        range(len(text)), width, key=lambda n: math.ceil(draw.textlength(f"{text[:n]}...", font))
+    )
+    return f"{text[: max(0, fitting - 1)]}..."
