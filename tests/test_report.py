@@ -218,6 +218,19 @@ def test_small_pictures_stand_where_their_captions_say(rng):
     assert laid.pixels[0, 0].tolist() == [1, 0, 0]
 
 
+@pytest.mark.parametrize("sides", [(8, 40), pytest.param((40, 8), marks=pytest.mark.full)])
+def test_long_pictures_stay_on_the_page(tmp_path, monkeypatch, rng, sides):
+    figures = []
+    monkeypatch.setattr(
+        "deepconv.report.page.Figure", lambda **given: figures.append(Figure(**given)) or figures[0]
+    )
+    model = resnet(3, 10, 16).initialize((3, 16, 16), seed=0)
+    drawn(tmp_path / "a.png", model, history(3), scores(rng, 9, shape=(3, *sides)))
+    page = figures[0].get_tightbbox()
+    assert page.x1 <= figures[0].get_figwidth()
+    assert page.y0 >= 0
+
+
 def test_pictures_are_shown_in_their_colours(tmp_path, rng):
     test = scores(rng, 5, ("a", "b"), (3, 4, 4), 10)
     model = resnet(3, 2, 16).initialize((3, 16, 16))

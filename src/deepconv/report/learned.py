@@ -86,21 +86,21 @@ def draw_stages(
         Where it ends, in inches from the left.
     """
     left, top, height = corner
-    width = height * (picture.shape[1] / picture.shape[0])
+    width = height  # pictures of another shape stand in a square of this size
     axes = inches(figure, left, top, width, height)
     show(axes, sheet([picture], 1, gaps=(0, 0)))
     _caption(axes, "the picture")
     columns = _BESIDE[min(len(found), len(_BESIDE)) - 1]
     for words, maps in found:
         left += width + _BETWEEN
-        width = height / _ROWS * columns * maps.shape[2] / maps.shape[1]
+        width = height / _ROWS * columns
         axes = inches(figure, left, top, width, height)
         order = np.argsort(-maps.std(axis=(1, 2)), kind="stable")[: _ROWS * columns]
         low, high = (np.array([reduce(maps[k]) for k in order])[:, None, None] for reduce in (np.min, np.max))
         shares = (maps[order] - low) / np.maximum(high - low, 1e-12)
         show(axes, sheet(list(mpl.colormaps["magma"](shares)[..., :3]), columns))
         _caption(axes, words)
-    return float(left + width + _BETWEEN)
+    return left + width + _BETWEEN
 
 
 def _caption(axes: Axes, words: str) -> None:

@@ -74,6 +74,7 @@ def draw_mistakes(axes: Axes, scores: TestScores, shown: Shown, why: Reasons | N
     if why is not None:
         rows += [[overlaid(p, h) for p, h in zip(pictures, heat, strict=True)] for heat in why.heat]
     empty = SHOWN - len(samples)
+    rows = [[_squared(tile) for tile in row] for row in rows]
     tiles = [tile for row in rows for tile in [*row, *[np.ones_like(row[0])] * empty]]
     red: list[str | None] = [None if sample.right else WRONG for sample in samples]
     plain: list[str | None] = [None] * len(samples)
@@ -103,6 +104,16 @@ def draw_mistakes(axes: Axes, scores: TestScores, shown: Shown, why: Reasons | N
                 fontsize=8,
                 **{**STYLE, "color": SOFT},
             )
+
+
+def _squared(picture: Array) -> Array:
+    """Return a picture in the middle of a white square, so that there is room for its caption whatever its shape."""
+    height, width = picture.shape[:2]
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    square = np.ones((side, side, *picture.shape[2:]))
+    square[top : top + height, left : left + width] = picture
+    return square
 
 
 def _heading(mistakes: int, why: Reasons | None) -> tuple[str, str]:
