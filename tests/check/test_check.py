@@ -248,6 +248,14 @@ def test_functions_that_go_wrong(tmp_path, body, problem):
         assert report.findings[0].line == 2
 
 
+def test_the_line_is_told_whatever_the_file_is_called(tmp_path):
+    """The module is called `mine` inside; a person's folder or file may be, too."""
+    file = tmp_path / "mine" / "examined.py"
+    file.parent.mkdir()
+    file.write_text("def im2col(x, kernel_size, stride=1, padding=0):\n    raise KeyError('a')\n")
+    assert check_file(file).findings[0].line == 2
+
+
 def test_an_argument_that_is_not_understood_is_named(tmp_path):
     report = checked(tmp_path, "def im2col(x, kernel_size, flavour):\n    return x\n")
     assert (

@@ -211,6 +211,12 @@ def test_factors_are_found_within_rounding_and_not_beyond(rng):
         kernel[2, 3] *= 1 + 100 * np.finfo(dtype).eps * kernel.size
         kernel[2, 3] += 100 * np.finfo(dtype).eps * abs(kernel).max()
         assert factors(kernel) is None
+    near = np.outer([0.1, 1.0, 0.3], [0.2, 1.0, 0.4]).astype(np.float32)
+    assert factors(near) is not None
+    near[0, 0] += 5e-6  # 40 units of the last place of the largest
+    assert factors(near) is None
+    small = np.array([[1.0, 1e-9], [1e-9, 0.0]], np.float32)  # a NaN under the zero must not count
+    assert factors(small) is None
     assert factors(np.zeros((3, 3))) is None
     assert factors(np.full((3, 3), np.nan)) is None
     assert factors(np.array([[1.0, np.inf]])) is None

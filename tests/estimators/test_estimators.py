@@ -129,6 +129,7 @@ def test_several_labels_at_once():
     model = fitted(x, both, max_iter=15)
     assert model.predict(x).shape == (80, 3)
     assert (model.predict(x) == both).mean() > 0.85
+    assert np.array_equal(model.predict(x), model.predict_proba(x) > 0.5)
     assert np.allclose(np.exp(model.predict_log_proba(x)), model.predict_proba(x))
     assert same(model, fitted(x, both, max_iter=15))
 
@@ -166,6 +167,30 @@ def test_class_weight():
         fitted(x, y, class_weight={0: 0, 1: 0})
 
 
+def test_weights_are_shares_of_what_is_learned_and_have_no_unit():
+    x, _ = bars(40)
+    twice, both = np.concatenate([x, x]), np.repeat([0, 1], 40)  # whatever it is, 9 of 10 call it 1
+    weight = np.repeat([1.0, 9.0], 40)
+    model = dc.ConvClassifier(**SMALL | {"max_iter": 15}).fit(twice, both, weight)
+    assert abs(model.predict_proba(x)[:, 1] - 0.9).mean() < 0.05
+    numbers = dc.ConvRegressor(**SMALL | {"max_iter": 15}).fit(twice, both, weight)
+    assert abs(numbers.predict(x) - 0.9).mean() < 0.05
+    again = dc.ConvClassifier(**SMALL | {"max_iter": 15}).fit(twice, both, 1024 * weight)
+    assert same(again, model)
+
+
+def test_class_weights_and_sample_weights_multiply():
+    x, y = bars()
+    weight = np.random.default_rng(3).integers(1, 4, 60)
+
+    def weighed(sample_weight, class_weight):
+        return dc.ConvClassifier(**SMALL, class_weight=class_weight).fit(x, y, sample_weight)
+
+    assert same(weighed(weight, {0: 2.0, 1: 3.0}), weighed(weight * np.where(y, 3.0, 2.0), None))
+    counts = np.bincount(y, weights=weight)  # balanced is by weight: as many as the repetitions are
+    assert same(weighed(weight, "balanced"), weighed(weight * (weight.sum() / (2 * counts))[y], None))
+
+
 def test_regression_of_one_and_several_outputs():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(150, 6, 7))
@@ -187,9 +212,15 @@ def test_early_stopping_keeps_the_best_epoch():
     assert model.n_iter_ == len(model.validation_scores_) < 40
     assert model.best_validation_score_ in model.validation_scores_
     assert model.best_loss_ is None
+    right = np.array(model.validation_scores_) * 10  # of as many samples that validate
+    assert np.allclose(right, right.round())
+    assert model.best_validation_score_ == model.validation_scores_[len(model.validation_scores_) - 4]
     assert fitted(x, y).validation_scores_ is None
     numbers = fitted(x, y * 2.0, dc.ConvRegressor, early_stopping=True, max_iter=5)
     assert len(numbers.validation_scores_) == 5
+    kept, held = numbers._apart(np.zeros((13, 1)), np.random.default_rng(0))
+    assert (len(kept), len(held)) == (11, 2)  # rounded up, as scikit-learn does
+    assert sorted([*kept, *held]) == list(range(13))
     assert max(numbers.validation_scores_) <= 1
 
 
@@ -204,6 +235,15 @@ def test_partial_fit_goes_on_with_the_optimizer():
     assert np.allclose(model.predict_proba(x), whole.predict_proba(x), atol=1e-3)
     with pytest.raises(ValueError, match="has the class 2, which is not among"):
         model.partial_fit(x, np.full(60, 2))
+    with pytest.raises(ValueError, match=r"classes=\[0, 1, 2\] are not the 2 of the first call"):
+        model.partial_fit(x, y, classes=[0, 1, 2])
+    several = np.stack([y, 1 - y, y], axis=1)
+    with pytest.raises(ValueError, match=r"classes=\[0, 1\] names 2 labels, and y has 3 columns"):
+        dc.ConvClassifier(**SMALL).partial_fit(x, several, classes=[0, 1])
+    model = dc.ConvClassifier(**SMALL)
+    for _ in range(2):  # names of labels keep the order of the columns
+        model.partial_fit(x, several, classes=["c", "a", "b"])
+    assert model.classes_.tolist() == ["c", "a", "b"]
     with pytest.raises(ValueError, match="classes=None at the first call"):
         dc.ConvClassifier().partial_fit(x, y)
     numbers = dc.ConvRegressor(**SMALL).partial_fit(x, y).partial_fit(x, y)
@@ -268,6 +308,11 @@ def test_the_automatic_network_fits_every_size(shape):
         ((), r"layers=\(\) is no name"),
         ((4, "pool", "pool", "pool", "pool"), "'pool' where the picture is a single pixel"),
         ((4, "flatten", "pool"), "'pool' where there is no picture"),
+        ([dc.Flatten, dc.Linear], r"layers has the class Flatten; make a layer of it, Flatten\(\.\.\.\)"),
+        (
+            [dc.Flatten(), dc.Sequential(dc.Linear(None, 2), dc.Softmax(1))],
+            "layers ends in Softmax, which is",
+        ),
         ([dc.Flatten(), dc.Linear(None, 7)], r"gives 7 numbers for a sample, and y has 2; end it with"),
     ],
 )
@@ -380,6 +425,8 @@ def test_augmentation_changes_what_is_learned():
         ({"batch_size": 0}, "batch_size=0 is below 1"),
         ({"batch_size": "big"}, "batch_size='big' is not a whole number"),
         ({"augment": "flip"}, "augment='flip' is no augmentation"),
+        ({"augment": dc.data.Flip}, "Flip'> is no augmentation; give True, or one of"),
+        ({"class_weight": {0: 1, 1: -1}}, "class_weight={0: 1, 1: -1} has a weight that is negative"),
         ({"channels": "middle"}, "channels='middle' is not one of"),
         ({"image_shape": (7, 7)}, r"image_shape=\(7, 7\) has 49 numbers, a sample of X 42 in shape"),
         ({"image_shape": 42.5}, "image_shape=42.5 is no shape"),
@@ -416,6 +463,8 @@ def test_data_that_cannot_work():
         ValueError, match=r"a sample of X has shape \(7, 6\), but those it was fitted on \(6, 7\)"
     ):
         model.predict(x.transpose(0, 2, 1))
+    with pytest.raises(ValueError, match=r"X is a single sample of shape \(6, 7, 3\); give X\[None\]"):
+        fitted(*bars(channels=3)).predict(bars(channels=3)[0][0])
     with pytest.raises(ValueError, match="41 features"):
         model.predict(x.reshape(60, -1)[:, :41])
     with pytest.raises(ValueError, match="y has 2 outputs, but the first fit had 1"):

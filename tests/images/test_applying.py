@@ -227,6 +227,42 @@ def test_memory_is_bounded(rng):
     )  # in float32 it alone would be 72 MB, and its two slopes as much each
 
 
+def test_what_cannot_be_seen_is_black_and_stretches_nothing(rng):
+    picture = np.zeros((9, 11, 4), np.uint8)
+    picture[..., :3] = rng.integers(40, 200, (9, 11, 3))
+    picture[..., 3] = 255
+    picture[2::3, 2::3] = (255, 0, 255, 0)
+    hidden = picture[..., 3] == 0
+    for signed in ("clip", "grey", "stretch"):
+        found = apply(picture, "sharpen", signed=signed)  # next to what is hidden stands what is not
+        assert not found[hidden].any()
+    assert (found[~hidden][:, :3].min(), found[~hidden][:, :3].max()) == (0, 255)
+    blurred = np.zeros((1, 9, 2), np.uint8)
+    blurred[0, 0] = (200, 1)  # a share of this is less than half of the least opacity
+    assert not apply(blurred, "box size=1x3", border="zero")[0, 1].any()
+    # What is hidden keeps a sum of its neighbours, which is larger here than any that is seen.
+    lone = np.zeros((1, 7, 2), np.float32)
+    lone[0, :, 0], lone[0, :, 1] = (0.1, 0.4, 0.2, 0.9, 0.3, 0.2, 0.1), (1, 1, 1, 0, 1, 1, 1)
+    lone[0, [2, 4], 0] = 0.5
+    seen = apply(lone, "1 0 1", signed="stretch", alpha="keep")[0, [0, 1, 2, 4, 5, 6], 0]
+    assert (seen.min(), seen.max()) == (0, 1)
+
+
+def test_a_stretch_is_that_of_the_finite_results(rng):
+    picture = rng.random((6, 9)).astype(np.float32)
+    picture[2, 3], picture[4, 7] = np.inf, np.nan
+    found = apply(picture, "-1 1", signed="stretch")
+    finite = found[np.isfinite(found)]
+    assert finite.size == picture.size - 4
+    assert (finite.min(), finite.max()) == (0, 1)
+
+
+def test_16_bits_are_computed_in_float64(rng):
+    picture = rng.integers(0, 65536, (60, 70), np.uint16)
+    exact = correlate(picture.astype(np.float64), kernel("gaussian", sigma=2))
+    np.testing.assert_array_equal(apply(picture, "gaussian sigma=2"), np.rint(exact))
+
+
 def test_a_picture_keeps_what_is_beside_its_pixels(rng):
     picture = Picture(
         random_picture(rng, (6, 7, 3), np.uint8), profile=b"icc", text={"Title": "a"}, notes=("x",)

@@ -172,6 +172,7 @@ def npy_header(shape, dtype="<f8"):
         (npy_header((2, 2)) + bytes(40), "40 bytes follow"),
         (npy_header((2, 2, 2)) + bytes(64), r"its shape is \(2, 2, 2\)"),
         (npy_header((0, 3)), r"its shape is \(0, 3\)"),
+        (npy_header((-1, -1)) + bytes(8), r"its shape is \(-1, -1\); save \(rows, columns\)"),
         (npy_header((1, 2), "<c16") + bytes(32), "it holds complex128, not numbers"),
         (npy_header((1, 2), "<U4") + bytes(32), "not numbers"),
         (npy_header((1, 2)) + np.array([1, np.nan]).tobytes(), "row 1, word 2: nan; use finite numbers"),

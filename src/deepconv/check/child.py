@@ -92,12 +92,8 @@ def _load(path: Path) -> list[Adapter]:
 
 def _told(error: BaseException) -> dict[str, Any]:
     """Return an error as the person would look for it: kind, words, and the line of their own file."""
-    lines = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.name and "mine" not in frame.filename
-    ]
-    own = [frame for frame in lines if frame.filename == str(Path(sys.argv[1]).resolve())]
+    file = str(Path(sys.argv[1]).resolve())
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     line = own[-1].lineno if own else getattr(error, "lineno", None)
     return {"error": f"{type(error).__name__}: {error}"[:500], "line": line}
 

@@ -237,7 +237,7 @@ def _from_numpy(where: str, stream: BinaryIO, size: int) -> Array:
         raise ValueError(f"{where}not a NumPy file; save the kernel with numpy.save") from error
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         raise ValueError(f"{where}it holds {dtype}, not numbers; save a kernel of floats or integers")
-    if len(shape) not in (1, 2) or 0 in shape:
+    if len(shape) not in (1, 2) or min(shape) < 1:
         raise ValueError(f"{where}its shape is {shape}; save (rows, columns), at least 1 × 1")
     cells = math.prod(shape)
     if cells > CELL_LIMIT:

@@ -213,8 +213,8 @@ def read_tiff(stream: BinaryIO, tags: Mapping[int, Any], order: str, pixel_limit
     if math.prod(shape) * number.itemsize > held:
         raise ValueError("it holds fewer pixels than its header tells of; save it again")
     out = np.empty(shape, number.newbyteorder("="))
-    rows = min(int(tags.get(278, height)), height)
-    pieces = [(plane, top) for plane in range(shape[0]) for top in range(0, height, max(rows, 1))]
+    rows = max(1, min(int(tags.get(278, height)), height))
+    pieces = [(plane, top) for plane in range(shape[0]) for top in range(0, height, rows)]
     places, lengths = _all(tags[273]), _all(tags.get(279, ()))
     if len(places) != len(pieces) or len(lengths) != len(pieces):
         raise ValueError("its list of strips is damaged; save it again")
