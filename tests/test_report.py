@@ -218,7 +218,8 @@ def test_small_pictures_stand_where_their_captions_say(rng):
     assert laid.pixels[0, 0].tolist() == [1, 0, 0]
 
 
-@pytest.mark.parametrize("sides", [(8, 40), pytest.param((40, 8), marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("sides", [(8, 40), (40, 8)])
 def test_long_pictures_stay_on_the_page(tmp_path, monkeypatch, rng, sides):
     figures = []
     monkeypatch.setattr(
