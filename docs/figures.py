@@ -1,7 +1,7 @@
 """Draw every figure of the chapters, with numbers that the library computes: `python docs/figures.py`.
 
 The same versions of Matplotlib and Pillow give the same bytes. Diagrams are SVG; pictures, and tables of
-many numbers, are PNG with few colours, so that no file is larger than 60 kB.
+many numbers, are PNG with few colours, so that no file is larger than 60 kB. Sheets of photographs are WebP.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Iterable
+from importlib.resources import files
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -480,7 +481,15 @@ def spread() -> Figure:
     return figure
 
 
-FIGURES: dict[str, Callable[[], Figure]] = {
+def gallery() -> Image.Image:
+    """The sheet that `deepconv gallery cat.jpg --tile 168` makes."""
+    cat = dc.images.read_image(files("deepconv") / "studio" / "page" / "cat.jpg")
+    height, width = cat.pixels.shape[:2]
+    sheet = dc.images.contact_sheet(cat, tile=168, title=f"cat.jpg, {width} x {height} pixels")
+    return Image.fromarray(sheet.pixels)
+
+
+FIGURES: dict[str, Callable[[], Figure | Image.Image]] = {
     "pictures.png": pictures,
     "kernels.png": kernels,
     "window.png": window,
@@ -495,15 +504,19 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "col2im.png": col2im,
     "round-trip.png": round_trip,
     "spread.svg": spread,
+    "gallery.webp": gallery,
 }
 
 DPI = {"kernels.png": 120, "im2col-rgb.png": 110}
 
 
 def save(name: str, folder: Path) -> Path:
-    """Draw one figure into a folder: SVG without a date, PNG with at most 48 colours."""
+    """Draw one figure into a folder: SVG without a date, PNG with at most 48 colours, photographs as WebP."""
     with mpl.rc_context(STYLE):
         figure, path, buffer = FIGURES[name](), folder / name, io.BytesIO()
+        if isinstance(figure, Image.Image):
+            figure.save(path, quality=55, method=6)
+            return path
         if path.suffix == ".svg":
             figure.savefig(path, metadata={"Date": None, "Creator": None})
             return path

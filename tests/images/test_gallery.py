@@ -92,7 +92,9 @@ def test_each_label_can_be_read(rng, monkeypatch):
         contact_sheet(random_pixels(rng, 3, np.uint8, size), title="pic\u4e2d.png")
         assert written[0] == "pic?.png"
         assert "filtered and shown at" in written[1]
-        labels = [" ".join(pair).strip() for pair in zip(written[2::2], written[3::2], strict=True)]
+        labels = [
+            " ".join(pair).replace(",", "").strip() for pair in zip(written[2::2], written[3::2], strict=True)
+        ]
         wanted = [
             " ".join([str(effect(text)), *(f"{key}={value}" for key, value in more.items())])
             for text, more in GALLERY.items()

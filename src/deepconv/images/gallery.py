@@ -243,8 +243,8 @@ def _labels(effects: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
     labels = []
     for text, more in effects.items():
         name, _, settings = str(effect(text)).partition(" ")
-        words = [settings, *(f"{key}={value}" for key, value in more.items())]
-        labels.append((name, " ".join(word for word in words if word)))
+        words = [*settings.split(), *(f"{key}={value}" for key, value in more.items())]
+        labels.append((name, ", ".join(words)))
     return labels
 
 
