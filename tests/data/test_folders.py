@@ -274,6 +274,8 @@ def test_one_class_alone(tmp_path, rng):
         ValueError, match=r"has classes \['cat'\] that are not among \['owl', 'dog'\]; rename"
     ):
         scan_folder(root, classes=["owl", "dog"])
+    with pytest.raises(ValueError, match=r"not among \['k0', 'k1', 'k2', 'k3', 'k4'\] and 3 more; rename"):
+        scan_folder(root, classes=[f"k{number}" for number in range(8)])
 
 
 def listing(counts):
@@ -283,7 +285,7 @@ def listing(counts):
     return PictureFolder(None, names, files, labels, None, (), np.ones((len(labels), 2), int), False)
 
 
-@pytest.mark.parametrize("counts", [[3, 3], [3, 40, 7], [100, 4, 57, 5]])
+@pytest.mark.parametrize("counts", [[3, 3], [3, 40, 7], [100, 4, 57, 5], [9, 28]])
 @pytest.mark.parametrize("shares", [(0.1, 0.2), (0.3, 0.3), (0.05, 0.9)])
 def test_a_split_is_seeded_whole_and_has_every_class_in_every_part(counts, shares):
     found = listing(counts)

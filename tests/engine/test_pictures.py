@@ -119,6 +119,8 @@ def test_any_strides_and_an_out_of_any_strides(rng, name):
     planar = np.ascontiguousarray(x.transpose(2, 0, 1)).transpose(1, 2, 0)
     for other in (crooked, wide[:, 7:51], planar, x[::-1].copy()[::-1], x[:, ::-1].copy()[:, ::-1]):
         np.testing.assert_array_equal(correlate_planes(other, w, border="edge", algorithm=name), want)
+        beyond_it = correlate_planes(other, w, border="constant", constant=3.5, algorithm=name)
+        np.testing.assert_allclose(beyond_it, expected(x, w, "constant", 3.5), **close(np.float32, w.size))
     room = np.zeros((40, 60, 5), np.float32)
     for out in (room[4:35, 8:52, 1:4], room[4:35, 51:7:-1, :3], np.zeros_like(planar)):
         assert correlate_planes(x, w, border="edge", algorithm=name, out=out) is out

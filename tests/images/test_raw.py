@@ -18,8 +18,8 @@ def stored(pixels, **changes):
 
 
 def test_strips_of_no_rows_give_no_memory_that_was_never_written(rng):
-    data, tags = stored(rng.random((3, 4, 3)), rows=0, places=(0, 0, 0), lengths=(500, 500, 500))
-    with pytest.raises(ValueError, match="the file ends too early|damaged"):
+    data, tags = stored(rng.random((3, 4, 3)), rows=0, places=(0, 0, 0), lengths=(20, 20, 20))
+    with pytest.raises(ValueError, match="the file ends too early"):
         read_tiff(io.BytesIO(data[:60]), tags, "<", 100)
     rows = rng.random((3, 4))
     packed = [zlib.compress(row.tobytes()) for row in rows]
