@@ -213,6 +213,15 @@ def test_early_stopping_keeps_the_best_epoch():
     assert max(numbers.validation_scores_) <= 1
 
 
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_alpha_makes_weights_small(solver):
+    x, y = bars()
+    sizes = [
+        abs(fitted(x, y, solver=solver, alpha=alpha).network_[-1].weight.value).sum() for alpha in (0, 3.0)
+    ]
+    assert sizes[1] < 0.9 * sizes[0]
+
+
 def test_what_validates_is_not_trained_on():
     x, y = bars()
     seen = []
@@ -375,6 +384,15 @@ def test_an_interrupt_keeps_what_was_learned(monkeypatch):
 def test_verbose_prints_a_line_for_each_epoch(capsys):
     fitted(*bars(), verbose=True)
     assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def test_what_comes_in_at_the_edge_is_the_papers_value():
+    x, y = bars()
+    x[:, [0, -1]] = x[:, :, [0, -1]] = 240
+    model = fitted(x, y, max_iter=1)
+    model.set_params(augment=True)
+    part = model._part(x.reshape(60, -1), y, np.arange(60), np.ones(60), shuffle=False)
+    assert model._augmentation("fit", part).fill == pytest.approx((240 - x.mean()) / x.std(), rel=1e-4)
 
 
 def test_augmentation_changes_what_is_learned():

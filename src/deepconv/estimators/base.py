@@ -274,7 +274,8 @@ class ConvEstimator(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"{op}: validation_fraction={self.validation_fraction} is not between 0 and 1")
         if self.batch_size != "auto" and whole(op, "batch_size", self.batch_size) < 1:
             raise ValueError(f"{op}: batch_size={self.batch_size} is below 1; give samples, or 'auto'")
-        if not (self.augment is None or isinstance(self.augment, bool) or callable(self.augment)):
+        no_function = isinstance(self.augment, type) or not callable(self.augment)
+        if no_function and not (self.augment is None or isinstance(self.augment, bool)):
             raise TypeError(
                 f"{op}: augment={self.augment!r:.100} is no augmentation; give True, or one of dc.data such "
                 f"as dc.data.Flip()"

@@ -151,16 +151,29 @@ class ConvClassifier(ClassifierMixin, ConvEstimator):  # type: ignore[misc]
         Args:
             X: as for `fit`.
             y: as for `fit`; some classes may be missing.
-            classes: all there are; needed at the first call.
+            classes: all there are; needed at the first call, and the same at others if given.
             sample_weight: as for `fit`.
 
         Returns:
             The estimator itself.
+
+        Raises:
+            ValueError, TypeError: as for `fit`, or `classes` is missing or has changed.
+            TrainingDiverged: the loss became NaN or infinite.
         """
         anew = not hasattr(self, "network_")
         if anew and classes is None:
             raise ValueError(
                 "ConvClassifier.partial_fit: classes=None at the first call; give every class there is"
+            )
+        if not (
+            anew
+            or classes is None
+            or np.array_equal(np.unique(np.asarray(classes)), np.unique(self.classes_))
+        ):
+            raise ValueError(
+                f"ConvClassifier.partial_fit: classes={classes!r:.100} are not the {len(self.classes_)} of the "
+                f"first call; leave them out, or begin with a new estimator"
             )
         return self._learn(X, y, sample_weight, epochs=1, anew=anew, classes=classes)
 
@@ -203,6 +216,11 @@ class ConvClassifier(ClassifierMixin, ConvEstimator):  # type: ignore[misc]
             return self._encode(y, multilabel)
         self._multilabel = multilabel
         if multilabel:
+            if classes is not None and len(classes) != y.shape[1]:
+                raise ValueError(
+                    f"ConvClassifier.partial_fit: classes={classes!r:.100} names {len(classes)} labels, and y has "
+                    f"{y.shape[1]} columns, one for each; name each of them"
+                )
             self.classes_ = np.arange(y.shape[1]) if classes is None else np.asarray(classes)
             return np.asarray(y, np.float32)
         self.classes_ = np.unique(y if classes is None else np.asarray(classes))
@@ -223,7 +241,8 @@ class ConvClassifier(ClassifierMixin, ConvEstimator):  # type: ignore[misc]
         if unknown.any():
             raise ValueError(
                 f"ConvClassifier.fit: y has the class {y[unknown].tolist()[0]!r:.100}, which is not among the "
-                f"{len(self.classes_)} of classes_; name every class at the first call"
+                f"{len(self.classes_)} of classes_; name every class at the first partial_fit, or begin with a "
+                f"new estimator"
             )
         return places.astype(np.int64)
 
@@ -236,6 +255,11 @@ class ConvClassifier(ClassifierMixin, ConvEstimator):  # type: ignore[misc]
             weight = weight * (weight.sum() / (len(classes) * counts))[numbers]
         else:
             weight = weight * compute_sample_weight(self.class_weight, y)
+        if not (np.isfinite(weight).all() and (weight >= 0).all()):
+            raise ValueError(
+                f"ConvClassifier.fit: class_weight={self.class_weight!r:.100} has a weight that is negative or "
+                f"not finite; give numbers ≥ 0"
+            )
         if not weight.any():
             raise ValueError(
                 f"ConvClassifier.fit: class_weight={self.class_weight!r:.100} is zero for every sample"

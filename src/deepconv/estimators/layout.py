@@ -147,6 +147,8 @@ def flat_rows(op: str, X: Any, fitted: Layout | None) -> tuple[Any, tuple[int, .
         return X, None
     shape = X.shape[1:]
     if fitted is not None and shape != fitted.shape and _squeezed(shape) != _squeezed(fitted.shape):
+        if X.shape == fitted.shape:
+            raise ValueError(f"{op}: X is a single sample of shape {X.shape}; give X[None], an array of one")
         raise ValueError(
             f"{op}: a sample of X has shape {shape}, but those it was fitted on {fitted.shape}; "
             f"bring X to (N, {', '.join(map(str, fitted.shape))})"

@@ -24,6 +24,7 @@ from deepconv.layers import (
     MaxPool3d,
     ReLU,
     Sequential,
+    Softmax,
 )
 
 __all__ = ["automatic", "build"]
@@ -98,6 +99,10 @@ def build(op: str, layers: Any, input_shape: Shape, outputs: int, *, dropout: fl
     parts = _parts(op, layers, input_shape)
     shape = _after(parts, input_shape)
     own = all(isinstance(item, Layer) for item in layers)
+    if own and isinstance(_last(parts[-1]), Softmax):
+        raise ValueError(
+            f"{op}: layers ends in Softmax, which is done already by the loss and by predict_proba; leave it out"
+        )
     if len(shape) > 1 or not own:
         parts += [*_squash(shape), Linear(None, outputs)]
     elif shape != (outputs,):
@@ -134,6 +139,10 @@ def _parts(op: str, layers: Sequence[Any], input_shape: Shape) -> list[Layer]:
         elif isinstance(item, str) and item in _WORDS:
             new = _word(op, item, shape)
         else:
+            if isinstance(item, type) and issubclass(item, Layer):
+                raise TypeError(
+                    f"{op}: layers has the class {item.__name__}; make a layer of it, {item.__name__}(...)"
+                )
             raise TypeError(
                 f"{op}: layers has {item!r:.100}; give numbers of filters above 0, layers, or the words "
                 f"{', '.join(map(repr, _WORDS))}"
@@ -159,6 +168,13 @@ def _word(op: str, word: str, shape: Shape) -> list[Layer]:
     if max(window) == 1:
         raise ValueError(f"{op}: layers has 'pool' where the picture is a single pixel; leave it out")
     return [_POOL[len(window)](window)]
+
+
+def _last(layer: Layer) -> Layer:
+    """Return the layer that computes last."""
+    while isinstance(layer, Sequential) and len(layer):
+        layer = layer[-1]
+    return layer
 
 
 def _squash(shape: Shape) -> list[Layer]:
