@@ -262,6 +262,9 @@ def test_places_that_are_no_file(model, tmp_path):
             function(tmp_path)
         with pytest.raises(FileNotFoundError):
             function(tmp_path / "missing")
+    model.save(tmp_path / "model.safetensors")  # the folder of a run: what is meant lies in it
+    with pytest.raises(ValueError, match=r"is not a plain file; name '.*model\.safetensors', which is in it"):
+        load(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ValueError, match="not a plain file"):  # and doesn't wait for a writer
         load(tmp_path / "pipe")

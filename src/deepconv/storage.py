@@ -171,7 +171,9 @@ def _check_path(op: str, path: object) -> None:
 
 def _open(path: str | os.PathLike[str]) -> BinaryIO:
     if not stat.S_ISREG(Path(path).stat().st_mode):  # a pipe would wait for ever, a device never end
-        raise ValueError(f"load: path={os.fspath(path)!r} is not a plain file; name a model file")
+        inside = Path(os.fsdecode(path)) / "model.safetensors"  # as deepconv train calls it
+        remedy = f"name {str(inside)!r}, which is in it" if inside.is_file() else "name a model file"
+        raise ValueError(f"load: path={os.fspath(path)!r} is not a plain file; {remedy}")
     return open(path, "rb")
 
 
