@@ -379,6 +379,12 @@ def _passed_over(skipped: Sequence[tuple[str, str]]) -> str:
     return f"{name!r}{rest} can't be used ({reason})"
 
 
+def _some(names: Sequence[str]) -> str:
+    """Return the first few names, and how many there are besides."""
+    rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{list(names[:_SHOWN])}{rest}"
+
+
 def _classes(
     where: str, found: set[str], skipped: Sequence[tuple[str, str]], wanted: Sequence[str] | None
 ) -> tuple[str, ...]:
@@ -389,7 +395,7 @@ def _classes(
         unknown = sorted(found - set(wanted))
         if unknown:
             raise ValueError(
-                f"{where} has classes {unknown[:_SHOWN]} that are not among {list(wanted)[:_SHOWN]}; rename them"
+                f"{where} has classes {_some(unknown)} that are not among {_some(wanted)}; rename them"
             )
         return tuple(wanted)
     if len(found) == 1:
