@@ -109,6 +109,8 @@ def test_a_picture_bomb_is_passed_over_by_its_header(tmp_path, rng):
     ((name, reason),) = scan_folder(root).skipped
     assert name == "b/bomb.jpg"
     assert "shrink it first" in reason
+    with pytest.raises(ValueError, match=r"'b/bomb\.jpg' can't be used \(.*shrink it first\); remove them"):
+        scan_folder(root, strict=True)  # one is enough
 
 
 @pytest.mark.parametrize(
