@@ -17,14 +17,15 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from deepconv.studio.memory import Memory
 from deepconv.studio.rooms import ROOMS, greeting
 from deepconv.studio.security import Gate, Guard, is_loopback
-from deepconv.studio.session import Session
+from deepconv.studio.session import LANES, Lane, Session
 from deepconv.studio.wire import WireError, decode
 
 __all__ = ["CLIENTS", "create_app"]
 
-CLIENTS = 64
+CLIENTS = 32
 """How many pages may be open at once."""
 
 PAGE = Path(str(files("deepconv.studio") / "page"))
@@ -44,8 +45,13 @@ def create_app(gate: Gate, *, model: str | os.PathLike[str] | None = None) -> AS
         >>> type(create_app(Gate("secret"))).__name__
         'Guard'
     """
-    # A method may hold its thread for a while; as many as cores share them out, and no client gets two.
-    executor = ThreadPoolExecutor(max(2, os.cpu_count() or 1), thread_name_prefix="studio")
+    # As many quick threads as cores, and no client gets two. Two files are opened at once, which bounds the memory
+    # that decoding takes on top of what is kept.
+    threads: dict[Lane, int] = {"quick": max(2, os.cpu_count() or 1), "files": 2, "checks": 2}
+    executors = {
+        lane: ThreadPoolExecutor(threads[lane], thread_name_prefix=f"studio-{lane}") for lane in LANES
+    }
+    memory = Memory()
     clients: set[Session] = set()
 
     async def live(socket: WebSocket) -> None:
@@ -53,7 +59,7 @@ def create_app(gate: Gate, *, model: str | os.PathLike[str] | None = None) -> AS
             await socket.close(1013)
             return
         await socket.accept()
-        session = Session(_sender(socket), ROOMS, executor)
+        session = Session(_sender(socket), ROOMS, executors, memory)
         session.state |= {"model": model, "loopback": is_loopback(gate.host)}
         clients.add(session)
         try:
@@ -70,7 +76,8 @@ def create_app(gate: Gate, *, model: str | os.PathLike[str] | None = None) -> AS
         yield
         for session in list(clients):
             session.close()
-        executor.shutdown(wait=False, cancel_futures=True)
+        for executor in executors.values():
+            executor.shutdown(wait=False, cancel_futures=True)
 
     routes: list[BaseRoute] = [
         Route(f"/{gate.token}", without_slash),

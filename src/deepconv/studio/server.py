@@ -16,8 +16,8 @@ from deepconv.studio.security import Gate, new_token
 __all__ = ["PORT", "bind", "serve"]
 
 PORT = 8731
-MOST_BYTES = 64 * 2**20
-"""The largest message that is taken: a picture of 48 megapixels as JPEG fits."""
+MOST_BYTES = 32 * 2**20
+"""The largest message that is taken: a photograph of 40 megapixels as JPEG fits."""
 
 
 def bind(host: str, port: int | None) -> socket.socket:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -15,11 +14,9 @@ from deepconv.studio.session import Answer, Session, method
 __all__ = ["check"]
 
 _SECONDS = 5.0
-_TURNS = threading.Semaphore(2)
-"""How many checks may run at once, whoever asks."""
 
 
-@method()
+@method(lane="checks")
 def check(
     session: Session, blobs: list[bytes], *, code: Annotated[str, Field(min_length=1, max_length=100_000)]
 ) -> Answer:
@@ -34,7 +31,7 @@ def check(
         raise ValueError(
             "pasted code runs only where the studio listens on 127.0.0.1; start it without --host"
         )
-    with _TURNS, tempfile.TemporaryDirectory(prefix="deepconv-check-") as folder:
+    with tempfile.TemporaryDirectory(prefix="deepconv-check-") as folder:
         file = Path(folder) / "pasted.py"
         file.write_text(code, encoding="utf-8")
         try:

@@ -131,7 +131,7 @@ def _rgba(pixels: Array) -> bytes:
     return result.tobytes()
 
 
-@method()
+@method(lane="files")
 def load(session: Session, blobs: list[bytes]) -> Answer:
     """Take a person's picture in, or go back to the shipped one where none comes; it stays in memory.
 
@@ -140,9 +140,12 @@ def load(session: Session, blobs: list[bytes]) -> Answer:
         blobs: one picture file, or nothing.
     """
     if blobs:
-        session.state["lab"] = _loaded(blobs[0])
+        loaded = _loaded(blobs[0])
+        session.keep("picture", loaded.whole.pixels.nbytes + loaded.shown.nbytes)
+        session.state["lab"] = loaded
     else:
         session.state.pop("lab", None)
+        session.keep("picture", 0)
     found = _of(session)
     height, width = found.shown.shape[:2]
     whole = list(found.whole.pixels.shape[:2])
@@ -280,7 +283,7 @@ def pixel(
     )
 
 
-@method()
+@method(lane="files")
 def save(
     session: Session,
     blobs: list[bytes],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 from pydantic import Field
@@ -44,10 +45,15 @@ def _room(session: Session) -> _Room:
         room = _Room()
         session.state["network"] = room
         if session.state.get("model") is not None:
-            room.classifier, room.name = load_classifier(session.state["model"]), str(session.state["model"])
+            found = load_classifier(session.state["model"])
+            session.keep("model", _size(found.model))
+            room.classifier, room.name = found, Path(session.state["model"]).name
         session.closing.append(lambda: room.run.stop() if room.run else None)
-    found: _Room = session.state["network"]
-    return found
+    return cast("_Room", session.state["network"])
+
+
+def _size(model: Layer) -> int:
+    return sum(value.nbytes for value in model.state().values())
 
 
 def _classifier(session: Session) -> Classifier:
@@ -106,7 +112,7 @@ def _input_shape(classifier: Classifier) -> tuple[int, ...]:
     return tuple(int(size) for size in shape)
 
 
-@method()
+@method(lane="files")
 def load(
     session: Session, blobs: list[bytes], *, name: Annotated[str, Field(max_length=200)] = "model"
 ) -> Answer:
@@ -125,6 +131,7 @@ def load(
         raise ValueError(
             "the model file names no classes or no preprocessing; one from deepconv train has both"
         )
+    session.keep("model", _size(model))
     room = _room(session)
     room.classifier, room.name, room.seen = Classifier(model, tuple(map(str, classes)), steps), name, None
     return state.call(session, [])
