@@ -121,7 +121,7 @@ def test_a_range_of_tasks_writes_its_own_filters_alone(monkeypatch):
     problem = problem_of(2, 3, (6, 7), 70, 3, padding=1)
     dy, x = operands(problem)
     expected, (_, width) = direct_weights.weight_grad(problem, dy, x), direct_weights._tile(problem)
-    monkeypatch.setattr(threads, "share", lambda work, tasks, count: work(1, 2))
+    monkeypatch.setattr(threads, "share", lambda work, tasks, *rest, **words: work(1, 2))
     monkeypatch.setattr(direct_weights.np, "empty", lambda shape, dtype: np.full(shape, 7, dtype))
     got = direct_weights.weight_grad(problem, dy, x)
     np.testing.assert_array_equal(got[width : 2 * width], expected[width : 2 * width])
