@@ -100,6 +100,16 @@ def test_a_pictures_change_depends_on_seed_epoch_and_row_alone(folder):
     np.testing.assert_array_equal(next(iter(few.epoch(5, 1)))[0], x[[order.index(4), order.index(11)]])
 
 
+@pytest.mark.parametrize("settings", [{"augment": AUGMENT}, {"mixup": 0.4}, {"shuffle": True}], ids=str)
+def test_every_seed_and_every_epoch_draws_anew(folder, settings):
+    source = PictureBatches(folder, size=(8, 8), batch_size=10, **settings)
+    drawn = {tuple(raw(source.epoch(seed, epoch))) for seed, epoch in [(5, 1), (5, 2), (6, 1), (5, 1)]}
+    assert len(drawn) == 3
+    if "mixup" in settings:
+        first, second = (np.sort(y.max(axis=1)) for _, y in source.epoch(5, 1))
+        assert not np.array_equal(first, second)  # and so does every batch
+
+
 def test_epoch_0_is_plain_and_in_order(folder):
     plain = PictureBatches(folder, size=(8, 8), batch_size=7)
     every = PictureBatches(folder, size=(8, 8), batch_size=7, augment=AUGMENT, mixup=1.0, shuffle=True)

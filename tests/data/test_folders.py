@@ -42,6 +42,15 @@ def test_the_result_is_the_same_for_any_number_of_threads(tmp_path, rng, monkeyp
     np.testing.assert_array_equal(one.sizes, many.sizes)
 
 
+def test_files_are_sorted_by_their_whole_names(tmp_path, rng):
+    root = make_folder(tmp_path / "photos", {"cat": 2, "cat-2": 2}, rng)
+    for inside in ("cat/b", "cat/a", "cat/a-1"):
+        make_folder(root, {inside: 1}, rng)
+    found = scan_folder(root)
+    assert list(found.files) == sorted(found.files)
+    assert len(found) == 7
+
+
 def test_the_size_is_that_of_the_upright_picture(tmp_path, rng):
     root = make_folder(tmp_path / "photos", {"a": 1, "b": 1}, rng)
     mark = Image.Exif()

@@ -17,6 +17,8 @@ from sklearn.preprocessing import MinMaxScaler
 
 import deepconv as dc
 from deepconv.estimators.base import _Continue
+from deepconv.estimators.layout import Layout
+from deepconv.estimators.samples import Scale
 from tests.estimators.bars import SMALL, bars, fitted
 
 
@@ -82,6 +84,11 @@ def test_the_scale_of_the_input_is_learned():
     shifted = fitted(x * 2 + 512, y)
     assert np.allclose(shifted._scale.down(x[:, None] * 2 + 512), model._scale.down(x[:, None]), atol=1e-5)
     assert np.isclose(shifted.score(x * 2 + 512, y), model.score(x, y), atol=0.2)
+    weight, places = np.random.default_rng(1).random(9), np.arange(9, 18)
+    scale = Scale.of(x.reshape(60, -1), Layout((6, 7), None), places, weight)
+    mean = np.average(x[9:18].mean(axis=(1, 2)), weights=weight)
+    spread = np.average(((x[9:18] - mean) ** 2).mean(axis=(1, 2)), weights=weight) ** 0.5
+    assert (scale.mean[0], scale.deviation[0]) == pytest.approx((mean, spread))
     plain = fitted(np.ones((8, 4, 4)), np.arange(8) % 2)  # a deviation of 0 divides nothing by 0
     assert np.isfinite(plain.predict_proba(np.full((1, 4, 4), 7.0))).all()
 

@@ -121,7 +121,7 @@ def test_the_type_of_integers(rng, dtype, kernel, more, result):
     np.testing.assert_allclose(found, expected / more.get("divisor", 1) + more.get("offset", 0))
 
 
-@pytest.mark.parametrize("size", [2**7, 2**15, 2**31, 2**50])
+@pytest.mark.parametrize("size", [2**7, 2**15, 2**31, 2**46, 2**50])
 def test_large_integers_are_exact_or_refused(rng, size):
     picture = rng.integers(-size, size, (6, 7))
     kernel = rng.integers(-1000, 1000, (3, 2))
@@ -137,6 +137,13 @@ def test_large_kernels_are_exact_too(rng, size):
     kernel = rng.integers(0, 2, size) * 2 - 1
     exact = by_definition(picture.astype(np.int64), kernel, "reflect", (size[0] // 2, size[1] // 2))
     np.testing.assert_array_equal(correlate(picture, kernel), exact)
+
+
+def test_a_large_constant_is_exact_too():
+    found = correlate(np.uint8([[3, 5]]), [[1, 1, 1]], border="constant", constant=2**40 + 1)
+    assert found.tolist() == [[2**40 + 9, 2**40 + 9]]
+    with pytest.raises(OverflowError, match="could pass what int64 holds"):
+        correlate(np.uint8([[3, 5]]), [[1, 1, 1]], border="constant", constant=2**61)
 
 
 def test_nine_times_200_does_not_wrap():
