@@ -122,6 +122,8 @@ def opened(op: str, path: str | os.PathLike[str], pixel_limit: int = PIXEL_LIMIT
         Traceback (most recent call last):
         ValueError: read_image: path='no such file.png': no such file; name a picture file
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"{op}: path={path!r:.100} is no path; give the name of a picture file")
     file = Path(path)
     try:
         is_file, exists = file.is_file(), file.exists()
@@ -207,7 +209,9 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not a picture in a known format; use PNG, JPEG, TIFF, WebP, GIF or BMP"
     if isinstance(error, Image.DecompressionBombError):  # Pillow's own limit, above ours
-        return "far more pixels than a picture of its kind should have; shrink it first"
+        return (
+            f"{' '.join(re.findall('[0-9]+(?= pixels)', str(error)))} pixels, far too many; shrink it first"
+        )
     if isinstance(error, MemoryError):
         return "there is too little memory for it; shrink it first"
     if isinstance(error, FileNotFoundError):
@@ -432,7 +436,8 @@ def encode(
             extra = [*png_beside(options), *((chunk[0], chunk[1]) for chunk in texts.chunks)]
             stream.writelines(png_chunks(pixels, extra))
             return
-        options["pnginfo"] = texts
+        # Pillow's own 6 takes three times as long for smooth photographs and makes them a tenth smaller.
+        options |= {"pnginfo": texts, "compress_level": 3}
     if kind == "JPEG":
         options |= {"quality": quality or 92, "subsampling": 0 if (quality or 92) >= 90 else 2}
     elif kind == "WEBP":
