@@ -43,6 +43,15 @@ def test_floats_come_out_as_they_are(rng, dtype):
     assert found.min() < -1
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float64])
+def test_the_order_of_bytes_does_not_matter(rng, dtype):
+    picture = random_picture(rng, (6, 7, 4), dtype)
+    swapped = picture.astype(picture.dtype.newbyteorder("S"))
+    found = apply(swapped, "gaussian", border="constant", constant=0.3)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, apply(picture, "gaussian", border="constant", constant=0.3))
+
+
 @pytest.mark.parametrize("text", GALLERY)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_colour_stays_colour(rng, text, dtype):
@@ -289,7 +298,6 @@ def test_the_picture_given_is_left_alone(rng):
         (dict(picture=np.zeros((3, 3), bool)), TypeError, "dtype bool.*multiply it by"),
         (dict(picture=np.zeros((3, 3), np.int32)), TypeError, "dtype int32.*make it uint8, uint16 or floats"),
         (dict(picture=np.zeros(3, np.uint8)), ValueError, r"shape \(3,\)"),
-        (dict(picture="photo.jpg"), TypeError, "picture has dtype"),
         (dict(signed="abs"), ValueError, "signed='abs' is not known; use one of clip, absolute, grey, stretch"),
         (dict(alpha="yes"), ValueError, "alpha='yes' is not known"),
         (dict(border="edges"), ValueError, "border='edges' is not known"),
@@ -299,6 +307,8 @@ def test_the_picture_given_is_left_alone(rng):
         (dict(divisor=0), ValueError, "divisor=0"),
         (dict(divisor="weights"), ValueError, "divisor='weights'; use a number, 'sum' or None"),
         (dict(divisor="sum", effect="laplacian"), ValueError, "the weights of laplacian sum to 0; leave it out"),
+        (dict(picture="photo.jpg"), TypeError, r"picture='photo\.jpg' is a path; pass read_image\(path\)"),
+        (dict(picture=np.zeros((3, 9, 17))), ValueError, r"\(3, 9, 17\), which looks like channels first; pass"),
         (dict(effect="photo.jpg"), ValueError, "no kernel is named 'photo.jpg'"),
         (dict(effect=3.5), ValueError, r"kernel has shape \(\)"),
         (dict(anchor=(0, 9)), ValueError, r"anchor=\(0, 9\) is not a cell"),

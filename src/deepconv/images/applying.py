@@ -5,6 +5,7 @@ The picture is taken band by band, so that beside picture and result only a few 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -30,6 +31,7 @@ ALPHA = ("auto", "filter", "keep", "ignore")
 
 _OP = "apply"
 _BAND = 1 << 21  # numbers of a band
+_CHANNELS = 16  # a picture of a few rows with more channels than these has its axes in another order
 _Pixels = TypeVar("_Pixels", Picture, Array)
 
 
@@ -98,6 +100,8 @@ def apply(
         [[0.0, 190.0, 190.0, 0.0]]
     """
     chosen = effects.effect(effect, **settings)
+    if isinstance(picture, str | bytes | os.PathLike):
+        raise TypeError(f"{_OP}: picture={picture!r:.100} is a path; pass read_image(path)")
     given = picture if isinstance(picture, Picture) else Picture(as_array(_OP, "picture", picture))
     pixels = _checked(given.pixels)
     for name, value, words in (("signed", signed, (*SIGNED, None)), ("alpha", alpha, ALPHA)):
@@ -176,7 +180,7 @@ class _Work:
         if self.shown == "stretch":
             ends = [self._ends(top, stop) for top, stop in self._bands()]
             lowest, highest = min(low for low, _ in ends), max(high for _, high in ends)
-        out = np.empty((*self.size, self.pixels.shape[2]), self.pixels.dtype.newbyteorder("="))
+        out = np.empty((*self.size, self.pixels.shape[2]), self.pixels.dtype)
         for top, stop in self._bands():
             colours, opaque = self._filtered(top, stop)
             colours = self._as_shown(colours, lowest, highest)
@@ -283,7 +287,8 @@ def _magnitude(down: Array, across: Array) -> Array:
 
 
 def _checked(pixels: Array) -> Array:
-    """Refuse what is no picture."""
+    """Return the pixels in this machine's order of bytes; refuse what is no picture."""
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     if pixels.dtype not in (np.uint8, np.uint16) and pixels.dtype.kind != "f":
         remedy = (
             "multiply it by numpy.uint8(255)"
@@ -294,6 +299,11 @@ def _checked(pixels: Array) -> Array:
     if pixels.ndim not in (2, 3) or 0 in pixels.shape:
         raise ValueError(
             f"{_OP}: picture has shape {pixels.shape}; use (height, width) or (height, width, channels), none of them 0"
+        )
+    if pixels.ndim == 3 and pixels.shape[0] <= 4 and pixels.shape[2] > _CHANNELS:
+        raise ValueError(
+            f"{_OP}: picture has shape {pixels.shape}, which looks like channels first; pass "
+            f"numpy.moveaxis(picture, 0, -1), or use correlate, which takes any shape"
         )
     return pixels
 
