@@ -140,6 +140,9 @@ def test_balance_gives_every_class_the_same_weight(folder):
     totals = np.bincount(labels, weights)
     np.testing.assert_allclose(totals, totals.mean())
     assert weights.mean() == pytest.approx(1)
+    source = PictureBatches(folder, rows[:-1], size=(4, 4), balance=True)  # of the third class is none here
+    weights = np.concatenate([batch[2] for batch in source.epoch(0, 0)])
+    np.testing.assert_allclose(weights, [0.75] * 4 + [1.5] * 2)
 
 
 def test_mixup_blends_pictures_targets_and_weights_alike(folder):
@@ -240,6 +243,19 @@ def test_threads_stop_when_nobody_listens_any_more(folder):
     assert decoders() == []
     list(source.epoch(0, 3))
     assert decoders() == []
+
+
+def test_threads_wait_two_batches_ahead(folder):
+    seen = []
+    source = PictureBatches(folder, size=(8, 8), batch_size=2, augment=lambda x, rng: seen.append(1) or x)
+    epoch = source.epoch(0, 1)
+    next(epoch)
+    patience = time.monotonic() + 5
+    while len(seen) < 6 and time.monotonic() < patience:
+        time.sleep(0.01)
+    time.sleep(0.1)  # in which they would go on
+    assert len(seen) == 6
+    assert len(list(epoch)) == 9
 
 
 def test_two_epochs_at_once_do_not_disturb_each_other(folder):

@@ -139,6 +139,9 @@ def test_the_gallery_shows_every_kernel():
     ("text", "message"),
     [
         ("gausian", "no kernel is named 'gausian'; did you mean 'gaussian'"),
+        ("Gaussian", "no kernel is named 'Gaussian'; did you mean 'gaussian'"),
+        ("blur", "no kernel is named 'blur'; of that kind there are box, gaussian, motion$"),
+        ("edge", "of that kind there are outline, laplacian"),
         ("gaussian sgima=2", "no setting 'sgima'; did you mean 'sigma'?; its settings are size, sigma"),
         ("outline size=3", "it has no settings"),
         ("box size=0", "size='0'; use 1 to 1001"),
@@ -177,3 +180,12 @@ def test_a_magnitude_is_no_single_kernel():
 def test_the_largest_gaussian_has_bounds():
     assert max(kernel("gaussian", sigma=160).shape) <= 1001
     assert max(kernel("gabor", wavelength=100).shape) <= 1001
+
+
+@pytest.mark.parametrize("entry", KERNELS.values(), ids=lambda entry: entry.name)
+def test_no_setting_goes_beyond_its_range(entry):
+    for setting in entry.settings:
+        beyond = ["nothing"] if setting.words else [setting.high + 1, setting.low - 1]
+        for value in beyond:
+            with pytest.raises(ValueError, match=f"kernel: {entry.name}: {setting.name}=.*; use "):
+                kernel(entry.name, **{setting.name: value})
