@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from deepconv.data.pictures import read_picture
 from deepconv.images import apply, read_image, write_image
+from deepconv.images.files import PIXEL_LIMIT, opened
 from tests.images.samples import everything, random_pixels
 
 
@@ -72,6 +73,32 @@ def test_16_bit_png_loses_nothing(tmp_path, rng, channels):
     read = read_image(tmp_path / "a.png")
     np.testing.assert_array_equal(read.pixels.reshape(pixels.shape), pixels)
     assert read.pixels.dtype == np.uint16
+    assert read.notes == ()
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_plain_16_bit_tiff_of_either_order_of_bytes(tmp_path, rng, order):
+    pixels = rng.integers(0, 65536, (6, 9, 3)).astype(np.uint16)
+    data = pixels.astype(f"{order}u2").tobytes()
+    entries = [
+        (256, 9),
+        (257, 6),
+        (258, 122),
+        (259, 1),
+        (262, 2),
+        (273, 128),
+        (277, 3),
+        (278, 6),
+        (279, len(data)),
+    ]
+    parts = [b"II" if order == "<" else b"MM", struct.pack(f"{order}HIH", 42, 8, len(entries))]
+    for tag, value in entries:
+        kind, count = (3, 3) if tag == 258 else (4, 1)
+        parts.append(struct.pack(f"{order}HHII", tag, kind, count, value))
+    parts.append(struct.pack(f"{order}IHHH", 0, 16, 16, 16))
+    (tmp_path / "a.tif").write_bytes(b"".join(parts) + data)
+    read = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(read.pixels, pixels)
     assert read.notes == ()
 
 
@@ -263,7 +290,9 @@ def test_a_picture_bomb_is_refused_before_it_is_decoded(tmp_path):
     )
     (tmp_path / "bomb.png").write_bytes(bomb)
     for reader in (read_image, read_picture):
-        with pytest.raises(ValueError, match=r"bomb\.png.*shrink it first"):
+        with pytest.raises(
+            ValueError, match=r"bomb\.png.*: 3600000000 pixels, far too many; shrink it first"
+        ):
             reader(tmp_path / "bomb.png")
     Image.new("1", (100, 90)).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match="100x90 pixels, more than 8,999; shrink it first"):
@@ -275,6 +304,16 @@ def test_what_is_allowed_is_not_refused_by_pillow(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     Image.new("L", (30, 20)).save(tmp_path / "a.png")
     assert read_image(tmp_path / "a.png").pixels.shape == (20, 30)
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
+def test_the_last_one_out_restores_the_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    Image.new("L", (30, 20)).save(tmp_path / "a.png")
+    with opened("read", tmp_path / "a.png"):
+        with opened("read", tmp_path / "a.png"):
+            pass
+        assert Image.MAX_IMAGE_PIXELS == PIXEL_LIMIT
     assert Image.MAX_IMAGE_PIXELS == 10
 
 
@@ -343,6 +382,10 @@ def test_missing_folders_pipes_and_names_that_cannot_be(tmp_path):
         assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match=r"no such file|null"):
         read_image("a\0b.png")
+    with pytest.raises(
+        TypeError, match=r"read_image: path=<_io.BytesIO object .*> is no path; give the name"
+    ):
+        read_image(io.BytesIO())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -1,5 +1,8 @@
 """The named kernels: exact numbers, sums, symmetries and settings."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -189,3 +192,8 @@ def test_no_setting_goes_beyond_its_range(entry):
         for value in beyond:
             with pytest.raises(ValueError, match=f"kernel: {entry.name}: {setting.name}=.*; use "):
                 kernel(entry.name, **{setting.name: value})
+
+
+def test_every_name_is_listed_before_it_is_loaded():
+    command = "import deepconv as dc; print({*dc.images.__all__} - {*dir(dc.images)})"
+    assert subprocess.check_output([sys.executable, "-c", command], text=True).strip() == "set()"

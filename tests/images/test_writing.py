@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from deepconv.images import apply, read_image, write_image
+from deepconv.images import Picture, apply, read_image, write_image
 from deepconv.images.writing import ENDINGS
 from tests.images.samples import everything, random_pixels
 
@@ -36,7 +36,11 @@ def test_conversions_round_to_the_nearest(tmp_path):
     assert read_image(tmp_path / "a.bmp").pixels.tolist() == [[0, 0, 1, 255]]
     notes = write_image(tmp_path / "b.png", np.array([[-1, 0.5, 2, np.nan]], np.float32))
     assert read_image(tmp_path / "b.png").pixels.tolist() == [[0, 32768, 65535, 0]]
-    assert "3 numbers beyond 0 to 1 clipped" in notes[0]
+    assert notes[0].endswith("3 numbers beyond 0 to 1 clipped")
+    notes = write_image(tmp_path / "bright.png", np.array([[0.0, 117, 255]]))
+    assert notes[0].endswith(
+        "2 numbers beyond 0 to 1 clipped: 1 is white, so divide numbers from 0 to 255 by 255"
+    )
     write_image(tmp_path / "c.bmp", np.array([[[100, 0, 0, 0], [100, 0, 0, 51]]], np.uint8))
     assert read_image(tmp_path / "c.bmp").pixels.tolist() == [[[255, 255, 255], [224, 204, 204]]]
     write_image(tmp_path / "d.png", np.array([[True, False]]))
@@ -56,6 +60,13 @@ def test_nothing_is_overwritten_unasked(tmp_path, rng):
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(ValueError, match="not a plain file"):
         write_image(tmp_path / "folder.png", first, overwrite=True)
+
+
+def test_swapped_arguments():
+    with pytest.raises(
+        TypeError, match=r"path=Picture: 2 x 3 pixels, .* is no path; use write_image\(path, picture"
+    ):
+        write_image(Picture(np.zeros((3, 2), np.uint8)), "a.png")
 
 
 @pytest.mark.parametrize(

@@ -58,3 +58,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'deepconv.images' has no attribute {name!r}")
     globals()[name] = found
     return found
+
+
+def __dir__() -> list[str]:
+    """Return every name, those not loaded yet too."""
+    return sorted({*globals(), *__all__})

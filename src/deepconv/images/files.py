@@ -114,6 +114,7 @@ def opened(op: str, path: str | os.PathLike[str], pixel_limit: int = PIXEL_LIMIT
         Pillow's picture, its header read and nothing decoded.
 
     Raises:
+        TypeError: `path` is no path.
         ValueError: the file is missing, not a picture, damaged, too large, or can't be read.
 
     Example:
@@ -164,6 +165,7 @@ def read_image(path: str | os.PathLike[str], *, pixel_limit: int = PIXEL_LIMIT) 
         The picture; its `notes` say what was changed or left out.
 
     Raises:
+        TypeError: `path` is no path.
         ValueError: the file is missing, not a picture, damaged, too large, or can't be read.
 
     Example:
@@ -209,9 +211,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not a picture in a known format; use PNG, JPEG, TIFF, WebP, GIF or BMP"
     if isinstance(error, Image.DecompressionBombError):  # Pillow's own limit, above ours
-        return (
-            f"{' '.join(re.findall('[0-9]+(?= pixels)', str(error)))} pixels, far too many; shrink it first"
-        )
+        return f"{''.join(re.findall('[0-9]+', str(error))[:1])} pixels, far too many; shrink it first"
     if isinstance(error, MemoryError):
         return "there is too little memory for it; shrink it first"
     if isinstance(error, FileNotFoundError):

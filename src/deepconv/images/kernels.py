@@ -157,7 +157,7 @@ class NamedKernel:
 _SAME = "the same: it looks the same after half a turn"
 _NEGATIVE = "the negative"
 _CALCULUS = "finite differences"
-_SIZE = Setting("size", None, 1, formulas.LARGEST, "size", meaning="cells; None reaches to 3 sigma")
+_SIZE = Setting("size", None, 1, formulas.LARGEST, "size", meaning="cells; auto reaches to 3 sigma")
 _SIGMA = Setting("sigma", None, 0.05, 160, meaning="width of the bell, in pixels")
 
 
@@ -260,10 +260,10 @@ _ENTRIES = [
         "gabor", "texture of one spacing and direction", "exp(-(u² + γ²v²) / 2σ²) · cos(2πu/λ + φ), balanced",
         "Gabor 1946, Daugman 1985", "the same for phase 0, the negative for 90", "texture",
         (
-            Setting("size", None, 1, formulas.LARGEST, "size", meaning="cells; None reaches to 3 sigma"),
+            Setting("size", None, 1, formulas.LARGEST, "size", meaning="cells; auto reaches to 3 sigma"),
             Setting("wavelength", 8, 2, 100, meaning="λ, in pixels"),
             Setting("angle", 0, -360, 360, meaning="the wave's direction, degrees counter-clockwise"),
-            Setting("sigma", None, 0.3, 160, meaning="σ, the bell's width; None is 0.56 λ"),
+            Setting("sigma", None, 0.3, 160, meaning="σ, the bell's width; auto is 0.56 λ"),
             Setting("aspect", 0.5, 0.1, 10, meaning="γ, below 1 for a bell longer across the wave"),
             Setting("phase", 0, -360, 360, meaning="φ, in degrees"),
             Setting("balance", 1, words=(0, 1), meaning="1: weights sum to 0, the positive ones to 1; 0: bare formula"),
@@ -310,6 +310,17 @@ def kernel(name: str, **settings: Any) -> Array:
     return parts[0]
 
 
+def _instead(name: str) -> str:
+    """Return what may have been meant: a close name, a whole group such as `blur`, or any of all."""
+    lower = name.lower()
+    group = [other for other, entry in KERNELS.items() if entry.group in (lower, f"{lower}s", f"{lower}en")]
+    if group:
+        return f"of that kind there are {', '.join(other for other in group if other != 'identity')}"
+    close = get_close_matches(lower, KERNELS, 1)
+    hint = f"did you mean {close[0]!r}?; " if close else ""
+    return f"{hint}there are {', '.join(KERNELS)}"
+
+
 def named_kernels(
     op: str, name: str, settings: Mapping[str, Any]
 ) -> tuple[dict[str, Any], tuple[Array, ...]]:
@@ -332,9 +343,7 @@ def named_kernels(
     """
     entry = KERNELS.get(name)
     if entry is None:
-        close = get_close_matches(name, KERNELS, 1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"{op}: no kernel is named {name!r}{hint}; there are {', '.join(KERNELS)}")
+        raise ValueError(f"{op}: no kernel is named {name!r}; {_instead(name)}")
     values = entry.values(op, settings)
     parts = tuple(part(**values) for part in entry.parts)
     if max(side for part in parts for side in part.shape) > formulas.LARGEST:

@@ -86,7 +86,7 @@ def write_image(
 
     Raises:
         FileExistsError: the file exists already, and `overwrite` is false.
-        TypeError: the pixels are of a type that is no picture's.
+        TypeError: the pixels are of a type that is no picture's, or `path` is no path.
         ValueError: the ending is not known, or the picture or the quality doesn't fit.
         OSError: the folder is missing, or can't be written.
 
@@ -96,6 +96,8 @@ def write_image(
         ...     write_image(Path(folder) / "a.jpg", np.zeros((4, 5, 4), np.uint8))
         ('transparency was laid on white for JPEG',)
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"{_OP}: path={path!r:.100} is no path; use write_image(path, picture)")
     file = Path(path)
     where = f"{_OP}: path={str(file)!r}"
     kind = _ENDINGS.get(file.suffix.lower())
@@ -182,6 +184,8 @@ def _with_depth(pixels: Array, kind: _Format, notes: list[str]) -> Array:
     target: Any = np.uint16 if kind.deep else np.uint8
     beyond = int(np.count_nonzero(~((pixels >= 0) & (pixels <= 1))))
     clipped = f", {beyond:,} numbers beyond 0 to 1 clipped" if beyond else ""
+    if 2 * np.count_nonzero(pixels > 1) > pixels.size:
+        clipped += ": 1 is white, so divide numbers from 0 to 255 by 255"
     notes.append(f"floats were rounded to {16 if kind.deep else 8} bits, as {kind.name} holds none{clipped}")
     top = np.iinfo(target).max
     rounded: Array = np.rint(np.nan_to_num(pixels, nan=0.0).clip(0, 1) * pixels.dtype.type(top)).astype(
