@@ -17,8 +17,10 @@ from PIL import Image
 import deepconv as dc
 from deepconv.data import Affine, ColourJitter, Compose, CutOut, Flip, Shift
 from deepconv.data.batches import BatchSource
-from deepconv.data.decoding import PictureBatches, picture_statistics
+from deepconv.data.decoding import PictureBatches, picture_statistics, prepare_picture
 from deepconv.data.folders import scan_folder
+from deepconv.data.pictures import read_picture
+from deepconv.data.preprocessing import photograph_steps, run_steps
 from tests.data.photographs import make_folder
 
 AUGMENT = Compose(
@@ -131,6 +133,16 @@ def test_augmentation_comes_before_standardising(folder):
     assert max(most for _, _, most in seen) <= 1
     mean, std = (np.float32(v).reshape(3, 1, 1) for v in ([0.1, 0.2, 0.3], [0.5, 0.4, 0.3]))
     np.testing.assert_allclose(changed, (1 - plain - mean) / std, rtol=1e-5, atol=1e-6)
+
+
+def test_what_is_decoded_smaller_still_covers_the_size(tmp_path):
+    stripes = np.zeros((640, 160, 3), np.uint8)
+    stripes[:, ::4] = stripes[:, 1::4] = 255
+    Image.fromarray(stripes).save(tmp_path / "a.jpg", quality=95)
+    steps = photograph_steps((20, 160))  # all of its columns, a few of its rows
+    found = prepare_picture(tmp_path / "a.jpg", steps)
+    np.testing.assert_array_equal(found, run_steps(read_picture(tmp_path / "a.jpg"), steps))
+    assert found.std() > 0.4
 
 
 def test_balance_gives_every_class_the_same_weight(folder):

@@ -31,6 +31,8 @@ from tests.images.samples import everything, random_pixels
 )  # fmt: skip
 def test_what_is_written_is_read_back(tmp_path, rng, ending, channels, dtype):
     pixels = random_pixels(rng, channels, dtype)
+    if channels in (2, 4):
+        pixels[2, 3, -1] = 0  # what is hidden is kept, too
     file = tmp_path / f"a{ending}"
     assert write_image(file, pixels) == ()
     read = read_image(file)
@@ -76,30 +78,44 @@ def test_16_bit_png_loses_nothing(tmp_path, rng, channels):
     assert read.notes == ()
 
 
+def plain_tiff(pixels, order, **more):
+    """Write an uncompressed TIFF of three channels by hand; `more` are tags as `_number=value`."""
+    (height, width, _), bits = pixels.shape, 8 * pixels.itemsize
+    data = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    tags = {256: width, 257: height, 258: (bits,) * 3, 259: 1, 262: 2, 273: 512, 277: 3, 278: height}
+    tags |= {279: len(data), **{int(name[1:]): value for name, value in more.items()}}
+    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HIH", 42, 8, len(tags))
+    behind = b""
+    for tag, value in sorted(tags.items()):
+        kind, count, place = 4, 1, value
+        if isinstance(value, tuple):  # three shorts, or a fraction
+            kind, count, word = (3, 3, "HHH") if len(value) == 3 else (5, 1, "II")
+            place = 10 + 12 * len(tags) + 4 + len(behind)
+            behind += struct.pack(order + word, *value)
+        elif tag in (259, 262, 274, 277, 296):
+            kind, place = 3, value << 16 if order == ">" else value
+        head += struct.pack(f"{order}HHII", tag, kind, count, place)
+    return (head + bytes(4) + behind).ljust(512, b"\0") + data
+
+
 @pytest.mark.parametrize("order", "<>")
 def test_plain_16_bit_tiff_of_either_order_of_bytes(tmp_path, rng, order):
     pixels = rng.integers(0, 65536, (6, 9, 3)).astype(np.uint16)
-    data = pixels.astype(f"{order}u2").tobytes()
-    entries = [
-        (256, 9),
-        (257, 6),
-        (258, 122),
-        (259, 1),
-        (262, 2),
-        (273, 128),
-        (277, 3),
-        (278, 6),
-        (279, len(data)),
-    ]
-    parts = [b"II" if order == "<" else b"MM", struct.pack(f"{order}HIH", 42, 8, len(entries))]
-    for tag, value in entries:
-        kind, count = (3, 3) if tag == 258 else (4, 1)
-        parts.append(struct.pack(f"{order}HHII", tag, kind, count, value))
-    parts.append(struct.pack(f"{order}IHHH", 0, 16, 16, 16))
-    (tmp_path / "a.tif").write_bytes(b"".join(parts) + data)
+    (tmp_path / "a.tif").write_bytes(plain_tiff(pixels, order))
     read = read_image(tmp_path / "a.tif")
     np.testing.assert_array_equal(read.pixels, pixels)
     assert read.notes == ()
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize(("unit", "dpi"), [(1, None), (2, (300, 75)), (3, None)])
+def test_a_tiff_of_floats_turned_and_with_a_resolution(tmp_path, rng, order, unit, dpi):
+    pixels = rng.random((6, 9, 3)).astype(np.float32)
+    more = {"_282": (300, 1), "_283": (150, 2), "_296": unit, "_339": (3, 3, 3), "_274": 6}
+    (tmp_path / "a.tif").write_bytes(plain_tiff(pixels, order, **more))
+    read = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(read.pixels, np.rot90(pixels, -1))
+    assert read.dpi == dpi  # 3 is centimetres
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])

@@ -1,10 +1,12 @@
 """The recipe for photographs: what is chosen, which part goes where, what a picture's changes may be."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from deepconv.data.decoding import PictureBatches, picture_statistics, prepare_picture
-from deepconv.data.folders import scan_folder
+from deepconv.data.folders import scan_folder, split_folder
 from deepconv.models import with_new_head
 from deepconv.training.pictures import (
     PicturesSettings,
@@ -49,6 +51,8 @@ def test_each_part_goes_where_it_belongs(folder, monkeypatch):
     np.testing.assert_array_equal(train.rows, plan.parts["train"])
     np.testing.assert_array_equal(validation.rows, plan.parts["validation"])
     assert sorted(np.concatenate(list(plan.parts.values()))) == list(range(66))
+    for name, rows in split_folder(folder, 3).items():
+        np.testing.assert_array_equal(plan.parts[name], rows)
     assert (train.shuffle, validation.shuffle) == (True, False)
     assert train.augment is not None
     assert (validation.augment, validation.mixup, validation.balance) == (None, None, False)
@@ -83,6 +87,13 @@ def test_pictures_are_changed_but_not_beyond_recognition(folder, monkeypatch):
         }
         assert min(gaps, key=gaps.get) == label
     assert x.shape != again.shape or not np.array_equal(x, again)
+
+
+@pytest.mark.parametrize(("channels", "size", "flipped"), [(3, 12, True), (1, 12, False), (1, 29, True)])
+def test_only_what_may_be_letters_is_not_flipped(folder, monkeypatch, channels, size, flipped):
+    plan = plan_pictures(folder, PicturesSettings(size=size, channels=channels))
+    _, train, _, _ = given(monkeypatch, plan, workers=0)
+    assert ("Flip" in repr(train.augment)) == flipped
 
 
 def test_what_is_chosen_from_the_pictures(folder):
@@ -129,6 +140,7 @@ def test_the_fingerprint_tells_folders_apart_wherever_they_lie(folder, tmp_path)
     counts = {"ant": 12, "bee": 24, "cow": 30}
     assert fingerprint(scan_folder(written(tmp_path / "elsewhere", counts))) == fingerprint(folder)
     assert fingerprint(scan_folder(written(tmp_path / "fewer", {**counts, "cow": 29}))) != fingerprint(folder)
+    assert fingerprint(replace(folder, classes=folder.classes[::-1])) != fingerprint(folder)
 
 
 def test_a_start_brings_its_weights_and_its_preparation(folder, tmp_path):
