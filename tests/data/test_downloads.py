@@ -35,9 +35,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server = self.server
         start = int(re.match(r"bytes=(\d+)-", asked)[1]) if asked and deed != "ignore" else 0
         body = server.data[start:]
-        self.send_response(206 if start else 200)
+        if deed == "elsewhere":  # not from where it was asked to
+            start = 0
+            body = server.data
+        self.send_response(206 if start or deed == "elsewhere" else 200)
         self.send_header("Content-Length", len(body))
-        if start:
+        if start or deed == "elsewhere":
             self.send_header("Content-Range", f"bytes {start}-{len(server.data) - 1}/{len(server.data)}")
         self.end_headers()
         if deed == "hang":
@@ -100,8 +103,9 @@ def test_what_was_received_is_kept_for_the_next_time(server, tmp_path):
     assert server.asked[-1] == ("/a.gz", f"bytes={have}-")
 
 
-def test_a_server_without_ranges_sends_all_of_it_again(server, tmp_path):
-    server.deeds = ["break", "ignore"]
+@pytest.mark.parametrize("deed", ["ignore", "elsewhere"])
+def test_a_server_without_ranges_sends_all_of_it_again(server, tmp_path, deed):
+    server.deeds = ["break", deed]
     assert fetch(published(server), tmp_path).read_bytes() == DATA
 
 

@@ -197,9 +197,10 @@ def test_the_map_divides_the_score_among_the_places(rng):
     np.testing.assert_allclose(heat[:, 1:6, 1:5], inner / inner.max(axis=(1, 2), keepdims=True), rtol=1e-6)
 
 
-def test_the_score_before_a_softmax_is_asked(rng):
+@pytest.mark.parametrize("last", [dc.Softmax, dc.Sigmoid])
+def test_the_score_before_a_softmax_is_asked(rng, last):
     plain = pooled()
-    sure = Sequential(*plain, dc.Softmax())
+    sure = Sequential(*plain, last())
     plain[-1].weight.value[...] *= 1e4  # so sure of it that the probabilities have no gradient left
     x = rng.random((2, 1, 24, 32)).astype(np.float32)
     assert sure(x).max() == 1
@@ -232,6 +233,13 @@ def test_other_ranks_other_layers_and_no_convolution(rng):
     parts = np.maximum(linear[1].weight.value[1].reshape(8, 8) * x[:, 0], 0)
     expected = parts / parts.max(axis=(1, 2), keepdims=True)
     np.testing.assert_allclose(dc.heat_map(linear, x, 1), expected, rtol=1e-6)
+
+
+def test_a_convolution_over_the_whole_picture_has_no_places_to_show(rng):
+    model = Sequential(dc.Conv2d(1, 3, 3), dc.Tanh(), dc.Conv2d(3, 4, (6, 7)), dc.Flatten(), dc.Linear(4, 2))
+    model.initialize((1, 8, 9), seed=0)
+    x = rng.random((2, 1, 8, 9)).astype(np.float32)
+    np.testing.assert_array_equal(dc.heat_map(model, x), dc.heat_map(model, x, layer="1"))
 
 
 def test_nothing_that_speaks_for_a_class_is_no_heat():

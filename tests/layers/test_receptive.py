@@ -148,3 +148,10 @@ def test_centres_with_padding_and_of_layers_that_are_no_window():
     assert laid(dc.Conv2d(2, 2, 3, padding=1), dc.MaxPool2d(2), dc.MaxPool2d(2)) == [[1.5, 5.5], [1.5, 5.5]]
     rows, _ = laid(dc.Upsample(2))
     np.testing.assert_allclose(rows, np.arange(22) / 2 - 0.25)
+
+
+def test_what_runs_along_a_side_sees_all_of_it():
+    model = dc.Sequential(dc.Conv2d(1, 2, 1), dc.Softmax(axis=3))
+    assert dc.receptive_window(model, "1", 2, 3, input_shape=(1, 5, 6)) == (slice(0, 5), slice(0, 6))
+    channels = dc.Sequential(dc.Conv2d(1, 2, 1), dc.Softmax(axis=1))
+    assert dc.receptive_window(channels, "1", 2, 3, input_shape=(1, 5, 6)) == (slice(2, 3), slice(3, 4))

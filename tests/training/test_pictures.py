@@ -47,7 +47,7 @@ def given(monkeypatch, plan, **words):
 def test_each_part_goes_where_it_belongs(folder, monkeypatch):
     plan = plan_pictures(folder, PicturesSettings(epochs=7, batch_size=5, seed=3, size=12, mixup=0.3))
     trainer, train, validation, told = given(monkeypatch, plan, workers=0)
-    assert (trainer.seed, told["epochs"]) == (3, 7)
+    assert (trainer.seed, told["epochs"], trainer.clip_norm) == (3, 7, 5.0)
     np.testing.assert_array_equal(train.rows, plan.parts["train"])
     np.testing.assert_array_equal(validation.rows, plan.parts["validation"])
     assert sorted(np.concatenate(list(plan.parts.values()))) == list(range(66))
