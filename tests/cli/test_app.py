@@ -10,7 +10,7 @@ import deepconv
 from tests.cli.conftest import deepconv as run
 from tests.cli.conftest import in_a_process
 
-COMMANDS = ("train", "predict", "explain", "doctor")
+COMMANDS = ("filter", "gallery", "train", "predict", "explain", "doctor")
 
 
 def test_the_version():
@@ -58,6 +58,7 @@ def test_it_is_installed_as_a_command_and_a_module(tmp_path):
         ("typer", "typer", ["doctor"]),
         ("rich", "rich", ["train", "digits"]),
         ("PIL", "pillow", ["predict", "model", "picture"]),
+        ("PIL", "pillow", ["filter", "picture.png", "-k", "box"]),
         ("matplotlib", "matplotlib", ["train", "digits"]),
     ],
 )

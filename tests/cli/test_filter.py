@@ -441,6 +441,34 @@ def test_ctrl_c_leaves_whole_files_only(here, rng):
         assert read_image(name).pixels.shape == (500, 600, 3)
 
 
+@pytest.mark.full
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal as Unix has them")
+def test_on_a_terminal_a_bar_moves_and_the_names_go_to_standard_output(here, rng):
+    import pty
+
+    put(here / "in" / "a.png", rng), put(here / "in" / "c.png", rng)
+    (here / "in" / "b.png").write_text("no picture")
+    ours, theirs = pty.openpty()
+    with started("filter", "in", "-k", "box", "-o", "out", cwd=here, stderr=theirs) as process:
+        os.close(theirs)
+        seen = b""
+        while part := readable(ours):
+            seen += part
+        assert process.stdout.read() == "out/a.png\nout/c.png\n"
+    os.close(ours)
+    assert process.returncode == 1
+    assert "Filtering with box" in seen.decode()
+    assert "of 3" in seen.decode()
+    assert "deepconv: read_image: path='in/b.png'" in seen.decode()
+
+
+def readable(terminal):
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # how a terminal says that the other side is gone
+        return b""
+
+
 # ---------------------------------------------------------------- the kernels shown
 
 

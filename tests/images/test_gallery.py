@@ -38,6 +38,14 @@ def test_a_small_picture_is_filtered_as_it_is_and_drawn_in_squares(rng, channels
     assert len(places(sheet, np.broadcast_to(squares, (50, 70, 3)))) == 1
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_deep_pictures_look_like_shallow_ones(rng, dtype):
+    pixels = random_pixels(rng, 3, np.uint8, (150, 40))
+    deep = (pixels * (np.uint16(257) if dtype == np.uint16 else np.float32(1 / 255))).astype(dtype)
+    sheets = [contact_sheet(one, effects={"sobel": {}}, tile=60).pixels for one in (pixels, deep)]
+    assert np.array_equal(*sheets)
+
+
 def test_transparency_shows_a_chequered_ground(rng):
     pixels = random_pixels(rng, 4, np.uint8, (40, 48))
     pixels[..., 3] = np.where(np.arange(48) < 24, 0, 255)
@@ -138,5 +146,7 @@ def test_refusals(words, kind, said):
 
 def test_it_is_the_same_twice(rng):
     picture = random_pixels(rng, 3, np.uint8, (30, 45))
-    first, second = (contact_sheet(picture, tile=60, title="a").pixels for _ in range(2))
+    first, second = (
+        contact_sheet(picture, effects={"emboss": {}, "sobel": {}}, title="a").pixels for _ in range(2)
+    )
     assert np.array_equal(first, second)

@@ -30,6 +30,7 @@ _PAPER, _INK, _PALE = (250, 250, 248), (28, 30, 33), (112, 116, 122)
 _LONGEST = 4  # a picture longer than so many times its shorter side is shown by its middle
 _CHECKS = (255, 226)  # what is seen through transparency
 _MOST = 400  # effects on a sheet
+_BAND = 64  # rows
 
 
 def contact_sheet(
@@ -193,15 +194,19 @@ def _eight_bits(pixels: Array) -> Array:
     """Return pixels of any depth as 8 bits, as `write_image` rounds them."""
     if pixels.dtype == np.uint8:
         return np.ascontiguousarray(pixels)
-    if pixels.dtype == np.uint16:
-        return np.rint(pixels / np.float32(257)).astype(np.uint8)
-    if pixels.dtype.kind != "f":
+    if pixels.dtype != np.uint16 and pixels.dtype.kind != "f":
         raise TypeError(
             f"{_OP}: picture has dtype {pixels.dtype} (shape {pixels.shape}); make it uint8, uint16 or floats from "
             f"0 to 1"
         )
-    rounded: Array = np.rint(np.nan_to_num(pixels, nan=0.0).clip(0, 1) * 255).astype(np.uint8)
-    return rounded
+    out = np.empty(pixels.shape, np.uint8)
+    for top in range(0, len(pixels), _BAND):  # by bands: beside a large picture there may be little memory
+        band = pixels[top : top + _BAND]
+        if pixels.dtype == np.uint16:
+            out[top : top + _BAND] = np.rint(band / np.float32(257))
+        else:
+            out[top : top + _BAND] = np.rint(np.nan_to_num(band, nan=0.0).clip(0, 1) * 255)
+    return out
 
 
 def _visible(pixels: Array) -> Array:
