@@ -148,6 +148,11 @@ class Trap:
         return os.mkdir, ("unpickled",)
 
 
+def test_large_unsigned_numbers_stay_positive(tmp_path):
+    np.save(tmp_path / "k.npy", np.array([[2**63 + 2**12, 3]], np.uint64))
+    assert read_kernel(tmp_path / "k.npy").tolist() == [[2.0**63 + 2**12, 3.0]]
+
+
 def test_nothing_is_unpickled(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("k.npy", np.array([[Trap()]], dtype=object), allow_pickle=True)

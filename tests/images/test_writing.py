@@ -1,7 +1,10 @@
 """Writing pictures: what a format holds, what is said of the rest, and never half a file nor over another."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from deepconv.images import Picture, apply, read_image, write_image
 from deepconv.images.writing import ENDINGS
@@ -29,6 +32,21 @@ def test_lossy_formats_stay_near(tmp_path, ending):
 )
 def test_what_a_format_does_not_hold_is_said(tmp_path, rng, channels, dtype, ending, notes):
     assert list(write_image(tmp_path / f"a{ending}", random_pixels(rng, channels, dtype))) == notes
+
+
+@pytest.mark.parametrize("what", ["exif", "xmp", "comment"])
+def test_what_is_too_long_for_a_jpeg_is_left_out_and_said(tmp_path, rng, what):
+    picture, long = everything(rng), "x" * 70_000
+    mark = Image.Exif()
+    mark[270] = long
+    more = {"exif": mark.tobytes(), "xmp": long.encode(), "comment": {"Comment": long}}
+    picture = replace(picture, **{"text" if what == "comment" else what: more[what]})
+    (note,) = write_image(tmp_path / "a.jpg", picture)
+    assert note.startswith("left out, as JPEG has no place for it: ")
+    assert what in note.lower()
+    read = read_image(tmp_path / "a.jpg")
+    kept = {"exif": read.exif, "xmp": read.xmp, "comment": read.text}
+    assert [name for name, there in kept.items() if not there] == [what]
 
 
 def test_conversions_round_to_the_nearest(tmp_path):

@@ -199,7 +199,9 @@ def _holds(picture: Picture, kind: _Format, notes: list[str]) -> frozenset[str]:
     there = {name for name in ("profile", "exif", "xmp", "dpi", "text") if getattr(picture, name)}
     if set(picture.text) == {"Comment"} and "comment" in kind.holds:
         there = there - {"text"} | {"comment"}
-    large = {n for n in ("exif", "xmp") if kind.name == "JPEG" and len(getattr(picture, n) or b"") > 65_000}
+    comment = picture.text.get("Comment", "").encode(errors="replace")
+    parts = {"exif": picture.exif, "xmp": picture.xmp, "comment": comment}
+    large = {n for n, part in parts.items() if kind.name == "JPEG" and len(part or b"") > 65_000}
     lost = sorted(_WORDS[name] for name in (there - kind.holds | large) if name in _WORDS)
     if lost:
         notes.append(f"left out, as {kind.name} has no place for it: {', '.join(lost)}")
