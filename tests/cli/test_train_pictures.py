@@ -173,8 +173,12 @@ def test_other_pictures_do_not_go_on_with_a_run(photos, tmp_path, monkeypatch):
 def test_a_ready_split_is_kept(photos, tmp_path):
     for part in ("train", "test"):
         shutil.copytree(photos, tmp_path / "split" / part)
-    outcome = deepconv("train", "split", *SHORT, "--json")
-    assert "with a ready split" in outcome.err
+    outcome = deepconv("train", "split", *SHORT, "--json", "--test", 0.5, "--validation", 0.2)
+    said = " ".join(outcome.err.split())
+    assert "with a ready split" in said
+    assert "--test 0.5 changes nothing: the folder brings its own test part." in said
+    assert "1 epoch of batches" in said
+    assert "--validation" not in said  # which is drawn here
     assert outcome.json["test_pictures"] == 36
     assert outcome.json["train_pictures"] + outcome.json["validation_pictures"] == 36
 

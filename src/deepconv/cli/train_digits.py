@@ -114,8 +114,8 @@ class DigitsJob(TrainJob):
             path,
             title=f"Handwritten digits: {percent} of {result['test_digits']} held-out digits right",
             subtitle=f"{result['train_digits']:,} digits trained on, {result['validation_digits']} for validation · "
-            f"{settings.epochs} epochs of batches of {settings.batch_size} · learning rate "
-            f"{settings.learning_rate:g} · seed {settings.seed} · {result['parameters']:,} parameters · "
+            f"{settings.epochs} epoch{'s' * (settings.epochs != 1)} of batches of {settings.batch_size} · "
+            f"learning rate {settings.learning_rate:g} · seed {settings.seed} · {result['parameters']:,} parameters · "
             f"{result['seconds']:.0f} s",
             history=run.history,
             model=run.model,

@@ -282,10 +282,16 @@ def _choices(plan: PicturesPlan) -> list[str]:
     changes = "pictures flipped, moved, coloured and covered anew" if told.augment else "pictures unchanged"
     mixed = f", mixed in pairs ({told.mixup:g})" if told.mixup else ""
     course = (
-        f"{told.epochs} epochs of batches of {told.batch_size}, learning rate {told.learning_rate:g}, "
-        f"seed {told.seed}, {changes}{mixed}."
+        f"{told.epochs} epoch{'s' * (told.epochs != 1)} of batches of {told.batch_size}, "
+        f"learning rate {told.learning_rate:g}, seed {told.seed}, {changes}{mixed}."
     )
     lines = [pictures, course]
+    usual, brought = PicturesSettings(), plan.folder.parts or {}
+    lines += [
+        f"--{part} {getattr(told, part):g} changes nothing: the folder brings its own {part} part."
+        for part in ("validation", "test")
+        if part in brought and getattr(told, part) != getattr(usual, part)
+    ]
     if told.balance and counts.max() > counts.min():
         lines.append(
             f"Classes have {counts.min():,} to {counts.max():,} pictures; each picture is weighed so that all "
