@@ -140,6 +140,8 @@ def test_hostile_archives(tmp_path, rng, mode):
     lie = tarfile.TarInfo("data_batch_1.bin")
     lie.size = 3073 * 10**6
     refused(lie.tobuf(), "unpacks to more than 536,870,912 bytes")
+    lie.size = 3073 * 10**5
+    refused(lie.tobuf(), "holds 'data_batch_1.bin' of 307,300,000 bytes")
     (tmp_path / "data_batch_1.bin").symlink_to(place)  # loose files are taken only where all are there
     refused(archive(few, mode), "lacks test_batch.bin")
 
