@@ -118,6 +118,13 @@ def test_cifar100_has_fine_and_coarse_labels(tmp_path, rng):
         np.testing.assert_array_equal(test[1], parts["test.bin"][2][0 if coarse else 1][:, 0])
 
 
+def test_of_two_members_of_a_name_the_first_is_taken(tmp_path, rng):
+    files, parts = ten(rng)
+    again = {f"again/{name}": data for name, data in ten(rng)[0].items()}
+    (tmp_path / "cifar-10-binary.tar.gz").write_bytes(archive({**files, **again}))
+    np.testing.assert_array_equal(load_cifar10(tmp_path).test[0], parts["test_batch.bin"][1])
+
+
 @pytest.mark.parametrize("mode", ["w:gz", "w"])
 def test_hostile_archives(tmp_path, rng, mode):
     files, _ = ten(rng)
