@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import json
 import os
@@ -16,6 +17,8 @@ from typing import Any
 import pytest
 
 from deepconv.cli import main
+from deepconv.report import write_report
+from tests.conftest import examples
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,36 @@ def in_a_process(*words: object, cwd: Path, **options: Any) -> Outcome:
     with started(*words, cwd=cwd, **options) as process:
         out, err = process.communicate(timeout=600)
     return Outcome(process.returncode, out, err)
+
+
+@pytest.fixture
+def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let runs of this process write a line in the report's place, whose drawing takes longer than they do.
+
+    The full run has every report drawn.
+    """
+    if examples(0, full=1):
+        return
+    words = inspect.signature(write_report)
+
+    def sketch(path: Path, **given: Any) -> None:
+        words.bind(path, **given)
+        path.write_text(given["title"])
+
+    monkeypatch.setattr("deepconv.report.write_report", sketch)
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch, epoch: int, *words: object) -> Outcome:
+    """Run a command in this process and send it Ctrl-C in an epoch's second batch."""
+    from deepconv.cli.progress import EpochProgress
+
+    def interrupt(self: EpochProgress, step: Any) -> None:
+        if step.epoch == epoch and step.batch == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochProgress, "on_batch_end", interrupt)
+        return deepconv(*words)
 
 
 @pytest.fixture(scope="session")

@@ -8,18 +8,20 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from deepconv.cli import main
 from deepconv.cli.folders import choose_folder, holding, remove_traces, stopped_run
 from deepconv.data.digits import split_digits
 from deepconv.data.preprocessing import DIGITS
 from deepconv.storage import load
 from deepconv.training.digits import DigitsSettings, train_digits
-from tests.cli.conftest import deepconv, in_a_process, started
+from tests.cli.conftest import deepconv, in_a_process, interrupted, started
 
 SHORT = ("train", "digits", "--epochs", 1)
 FILES = ["history.json", "model.safetensors", "report.png"]
@@ -89,7 +91,7 @@ def test_the_report_is_a_picture_with_something_in_every_part(trained):
     assert all(part.std() > 8 for row in rows for part in np.array_split(row, 2, axis=1))
 
 
-def test_run_again_it_writes_another_folder_and_quiet_says_nothing(tmp_path):
+def test_run_again_it_writes_another_folder_and_quiet_says_nothing(sketched, tmp_path):
     for number in (1, 2):
         outcome = deepconv(*SHORT, "--seed", 3, "--quiet")
         assert (outcome.status, outcome.out, outcome.err) == (0, "", ""), number
@@ -99,7 +101,7 @@ def test_run_again_it_writes_another_folder_and_quiet_says_nothing(tmp_path):
     assert first.read_bytes() == again.read_bytes()  # equal seeds give equal bytes
 
 
-def test_what_it_says_to_a_person():
+def test_what_it_says_to_a_person(sketched):
     outcome = deepconv(*SHORT)
     assert outcome.status == 0
     assert outcome.err.startswith("Training on handwritten digits; writing to digits-run.\nepoch 1/1   loss ")
@@ -109,24 +111,47 @@ def test_what_it_says_to_a_person():
         assert word in outcome.out
 
 
-def test_on_a_terminal_there_is_a_bar(tmp_path):
-    pty = pytest.importorskip("pty")
-    ours, theirs = pty.openpty()
-    process = started(*SHORT, cwd=tmp_path, stderr=theirs, stdout=subprocess.DEVNULL)
-    os.close(theirs)
+def shown(terminal):
+    """Read what a terminal shows until nobody writes to it any more."""
     seen = b""
     while True:
         try:
-            part = os.read(ours, 4096)
+            part = os.read(terminal, 4096)
         except OSError:
             break
         if not part:
             break
         seen += part
-    os.close(ours)
+    os.close(terminal)
+    return seen.decode("utf-8", errors="ignore")
+
+
+BAR = ("epoch 1/1", "━", "loss", "accuracy", "left")
+
+
+def test_on_a_terminal_there_is_a_bar(sketched, tmp_path, monkeypatch):
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    with ThreadPoolExecutor(1) as reader, os.fdopen(theirs, "w", encoding="utf-8") as terminal:
+        seen = reader.submit(shown, ours)
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with pytest.raises(SystemExit) as end:
+            main([str(word) for word in SHORT])
+        terminal.close()
+        text = seen.result(60)
+    assert not end.value.code
+    assert all(word in text for word in BAR), text
+
+
+@pytest.mark.full
+def test_on_a_terminal_there_is_a_bar_from_a_shell_too(tmp_path):
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    process = started(*SHORT, cwd=tmp_path, stderr=theirs, stdout=subprocess.DEVNULL)
+    os.close(theirs)
+    text = shown(ours)
     assert process.wait(60) == 0
-    for word in ("epoch 1/1", "━", "loss", "accuracy", "left"):
-        assert word in seen.decode("utf-8", errors="ignore"), seen
+    assert all(word in text for word in BAR), text
 
 
 def test_a_folder_with_a_run_is_never_written_over(trained):
@@ -158,7 +183,7 @@ def killed_after_an_epoch(folder, *words, sign=signal.SIGKILL):
     return process.returncode, err
 
 
-def test_a_killed_run_resumes_to_the_same_bytes(tmp_path):
+def test_a_killed_run_resumes_to_the_same_bytes(sketched, tmp_path):
     status, _ = killed_after_an_epoch(tmp_path, "--seed", 7)
     assert status == -signal.SIGKILL
     assert "model.safetensors" not in names(tmp_path / "digits-run")
@@ -173,8 +198,13 @@ def test_a_killed_run_resumes_to_the_same_bytes(tmp_path):
     assert len(json.loads((tmp_path / "digits-run" / "history.json").read_text())["epochs"]) == 3
 
 
-def test_an_interrupted_run_says_how_to_go_on(tmp_path):
-    status, err = killed_after_an_epoch(tmp_path, sign=signal.SIGINT)
+@pytest.mark.parametrize("shell", [False, pytest.param(True, marks=pytest.mark.full)])
+def test_an_interrupted_run_says_how_to_go_on(tmp_path, monkeypatch, shell):
+    if shell:
+        status, err = killed_after_an_epoch(tmp_path, sign=signal.SIGINT)
+    else:
+        outcome = interrupted(monkeypatch, 2, "train", "digits", "--epochs", 3)
+        status, err = outcome.status, outcome.err
     assert status == 130
     assert "Stopped. Go on with: deepconv train digits --out digits-run --resume\n" in err
     assert "Traceback" not in err

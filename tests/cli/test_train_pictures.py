@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from deepconv.storage import load
-from tests.cli.conftest import deepconv
+from tests.cli.conftest import deepconv, interrupted
 from tests.photos import written
 
 FILES = ["history.json", "model.safetensors", "report.png"]
@@ -114,7 +114,7 @@ def test_predict_and_evaluate_agree_with_the_run(learned):
     assert sum(kind["probability"] for kind in found["classes"]) == pytest.approx(1)
 
 
-def test_any_number_of_workers_gives_the_same_bytes_and_the_next_folder(photos, tmp_path):
+def test_any_number_of_workers_gives_the_same_bytes_and_the_next_folder(sketched, photos, tmp_path):
     for number, workers in enumerate((0, 3), 1):
         outcome = deepconv("train", "photos", *SHORT, "--workers", workers, "--quiet")
         assert (outcome.status, outcome.out, outcome.err) == (0, "", ""), number
@@ -123,22 +123,9 @@ def test_any_number_of_workers_gives_the_same_bytes_and_the_next_folder(photos, 
     assert first.read_bytes() == again.read_bytes()
 
 
-def stopped(monkeypatch, epoch, *words):
-    """Run a command that is interrupted in an epoch."""
-    from deepconv.cli.progress import EpochProgress
-
-    def interrupt(self, step):
-        if step.epoch == epoch and step.batch == 2:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(EpochProgress, "on_batch_end", interrupt)
-        return deepconv(*words)
-
-
-def test_an_interrupted_run_goes_on_to_the_same_bytes(photos, tmp_path, monkeypatch):
+def test_an_interrupted_run_goes_on_to_the_same_bytes(sketched, photos, tmp_path, monkeypatch):
     words = ("train", "photos", *SHORT[2:], "--epochs", 3, "--mixup", 0.2)
-    outcome = stopped(monkeypatch, 3, *words)
+    outcome = interrupted(monkeypatch, 3, *words)
     assert outcome.status == 130
     assert "Stopped. Go on with: deepconv train photos --out photos-run --resume\n" in outcome.err
     assert names(tmp_path / "photos-run") == ["checkpoint.safetensors", "history.json"]
@@ -154,7 +141,10 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(photos, tmp_path, monkeypa
 
 
 def test_other_pictures_do_not_go_on_with_a_run(photos, tmp_path, monkeypatch):
-    assert stopped(monkeypatch, 2, "train", "photos", *SHORT[2:], "--epochs", 2, "--out", "run").status == 130
+    assert (
+        interrupted(monkeypatch, 2, "train", "photos", *SHORT[2:], "--epochs", 2, "--out", "run").status
+        == 130
+    )
     (photos / "sand" / "000.png").unlink()
     error = deepconv("train", "photos", "--resume", "--out", "run").error
     assert "are not those that the run in run began with (36 then, 35 now)" in error
@@ -170,7 +160,7 @@ def test_other_pictures_do_not_go_on_with_a_run(photos, tmp_path, monkeypatch):
     )
 
 
-def test_a_ready_split_is_kept(photos, tmp_path):
+def test_a_ready_split_is_kept(sketched, photos, tmp_path):
     for part in ("train", "test"):
         shutil.copytree(photos, tmp_path / "split" / part)
     outcome = deepconv("train", "split", *SHORT, "--json", "--test", 0.5, "--validation", 0.2)
@@ -183,7 +173,7 @@ def test_a_ready_split_is_kept(photos, tmp_path):
     assert outcome.json["train_pictures"] + outcome.json["validation_pictures"] == 36
 
 
-def test_from_another_models_weights(learned, photos, tmp_path):
+def test_from_another_models_weights(learned, sketched, photos, tmp_path):
     _, run, _ = learned
     (photos / "blue sky").rename(photos / "water")
     start = run / "model.safetensors"
@@ -253,7 +243,7 @@ def test_strict_refuses_a_damaged_picture_and_leaves_nothing(photos, tmp_path):
     assert names(tmp_path) == ["photos"]
 
 
-def test_many_classes_are_summed_up(tmp_path):
+def test_many_classes_are_summed_up(sketched, tmp_path):
     written(tmp_path / "photos", {f"kind {number:02}": 4 for number in range(30)})
     outcome = deepconv("train", "photos", *SHORT)
     assert outcome.status == 0
@@ -261,7 +251,7 @@ def test_many_classes_are_summed_up(tmp_path):
     assert "kind 00" in outcome.err
 
 
-def test_nothing_in_a_folders_name_steers_the_terminal(tmp_path):
+def test_nothing_in_a_folders_name_steers_the_terminal(sketched, tmp_path):
     written(tmp_path / "photos", {"a\x1b[31m": 6, "[red]b": 6})
     outcome = deepconv("train", "photos", *SHORT)
     assert outcome.status == 0
@@ -269,7 +259,7 @@ def test_nothing_in_a_folders_name_steers_the_terminal(tmp_path):
     assert "[red]b" in outcome.err
 
 
-def test_one_picture_that_vanishes_is_passed_over(photos, monkeypatch):
+def test_one_picture_that_vanishes_is_passed_over(sketched, photos, monkeypatch):
     from deepconv.training.trainer import Trainer
 
     fit = Trainer.fit
