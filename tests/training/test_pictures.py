@@ -176,3 +176,14 @@ def test_what_is_no_start_is_refused(tmp_path, metadata, message):
     small(3, 2, 8).initialize((3, 8, 8)).save(tmp_path / "m.safetensors", metadata=metadata)
     with pytest.raises(ValueError, match=message):
         read_start(tmp_path / "m.safetensors", ["a", "b"], 0)
+
+
+def test_a_damaged_picture_among_the_held_out_moves_no_name(tmp_path):
+    found = scan_folder(written(tmp_path / "photos", {"ant": 10, "bee": 10}))
+    plan = plan_pictures(found, PicturesSettings(epochs=1, size=12, model="small"))
+    lost = found.files[plan.parts["test"][1]]
+    (tmp_path / "photos" / lost).write_bytes(b"spoiled")
+    run = train_pictures(plan, workers=0)
+    assert list(run.failed) == [lost]
+    assert lost not in run.files
+    assert [name.split("/")[0] for name in run.files] == [found.classes[n] for n in run.scores.labels]
