@@ -13,6 +13,8 @@ from deepconv.cli.outputs import Job, Plan, plan_outputs
 
 __all__ = ["filter_pictures"]
 
+_BRIGHT = 2  # a sum of weights from which on most of a photograph is clipped to white
+
 
 def filter_pictures(
     pictures: options.Pictures = None,
@@ -64,6 +66,10 @@ def filter_pictures(
     }
     _try(chosen, asked)
     plan = plan_outputs("filter", pictures, out, _tag(chosen), recursive=recursive, force=force)
+    if not quiet and asked["divisor"] is None and chosen.total >= _BRIGHT and asked["signed"] != "stretch":
+        console.say_aside(
+            f"The weights add up to {chosen.total:g}, and it gets as much brighter: --divisor sum keeps the brightness."
+        )
     return _run(plan, chosen, asked, quality=quality, force=force, quiet=quiet, as_json=as_json)
 
 
