@@ -16,6 +16,7 @@ PARTS = (
     "operators",
     "pictures",
     "estimators",
+    "studio",
     "startup",
     "threads",
     "memory",

@@ -20,6 +20,7 @@ SUBJECTS = {
     "layers": "benchmarks.peers",
     "operators": "benchmarks.operator_peers",
     "pictures": "benchmarks.picture_peers",
+    "studio": "benchmarks.studio_peers",
     "training": "benchmarks.training_peers",
 }
 """The module of each subject; its `PEERS` has a builder for every peer."""

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 
@@ -57,8 +58,8 @@ class Visitor:
 
     def leave(self):
         self.context.close()
-        assert self.complaints == []
-        assert self.outside == []
+        assert self.complaints == [], self.complaints
+        assert self.outside == [], self.outside
 
 
 @contextlib.contextmanager
@@ -93,3 +94,42 @@ def lit(page, caption):
     found = page.locator("table.numbers").filter(has=page.locator("caption", has_text=caption)).first
     cells = found.locator("td.lit")
     return cells.evaluate_all("cells => cells.map(c => [Number(c.dataset.row), Number(c.dataset.column)])")
+
+
+def cell(page, caption, row, column):
+    """Return a cell of the table with a caption."""
+    found = page.locator("table.numbers").filter(has=page.locator("caption", has_text=caption)).first
+    return found.locator(f'td[data-row="{row}"][data-column="{column}"]')
+
+
+def move(page, label, value):
+    """Move the slider of a label, and let go of it."""
+    page.get_by_label(label, exact=True).evaluate(
+        "(input, value) => { input.value = value; input.dispatchEvent(new Event('input'));"
+        " input.dispatchEvent(new Event('change')); }",
+        value,
+    )
+
+
+def tab_to(page, selector, most=80):
+    """Press Tab until something is reached."""
+    for _ in range(most):
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+        page.keyboard.press("Tab")
+    raise LookupError(f"{most} Tabs don't reach {selector}")
+
+
+def violations(page):
+    """Return what axe-core finds wrong that is serious, each as a line."""
+    package = peer("axe_playwright_python")
+    axe = (Path(package.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+    page.evaluate(axe)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    assert len(found["passes"]) > 15  # it did look
+    return [
+        f"{broken['id']} ({broken['impact']}): {node['html'][:150]}: {node['failureSummary']}"
+        for broken in found["violations"]
+        if broken["impact"] in {"serious", "critical"}
+        for node in broken["nodes"]
+    ]

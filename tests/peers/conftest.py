@@ -47,3 +47,30 @@ def peer(name: str) -> ModuleType:
 def peer_fixture():
     """`peer` for a test that asks for its library only when it runs."""
     return peer
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Debian's chromium, one for all tests."""
+    from tests.peers.browser import chromium
+
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def studio():
+    """One studio for all tests in the browser."""
+    from tests.studio.running import running
+
+    with running() as found:
+        yield found
+
+
+@pytest.fixture
+def visitor(browser, studio):
+    """A person at the studio's page."""
+    from tests.peers.browser import visiting
+
+    with visiting(browser, studio) as found:
+        yield found

@@ -4,41 +4,10 @@ import numpy as np
 import pytest
 
 import deepconv as dc
-from tests.peers.browser import chromium, lit, table, until, visiting
-from tests.studio.running import running
+from tests.peers.browser import cell, lit, move, table, until, visiting
 
 IMAGE = np.arange(1.0, 50).reshape(1, 1, 7, 7)
 SOBEL = np.array([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]])[None, None]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def studio():
-    with running() as found:
-        yield found
-
-
-@pytest.fixture
-def visitor(browser, studio):
-    with visiting(browser, studio) as found:
-        yield found
-
-
-def cell(page, caption, row, column):
-    found = page.locator("table.numbers").filter(has=page.locator("caption", has_text=caption)).first
-    return found.locator(f'td[data-row="{row}"][data-column="{column}"]')
-
-
-def move(page, label, value):
-    """Move the slider of a label."""
-    page.get_by_label(label, exact=True).evaluate(
-        "(input, value) => { input.value = value; input.dispatchEvent(new Event('input')); }", value
-    )
 
 
 def test_the_window_shows_the_librarys_numbers(visitor):
@@ -138,23 +107,70 @@ def test_the_way_back_and_one_step(visitor):
     until(page, "document.location.hash.includes('wt=')")
     page.wait_for_timeout(200)
     assert table(page, "weights") == (SOBEL - 0.5 * dw)[0, 0].tolist()
+    page.go_back()  # undoes the step
+    until(page, "!document.location.hash.includes('wt=')")
+    page.wait_for_selector("td.gradient")
+    assert table(page, "weights") == SOBEL[0, 0].tolist()
+    assert table(page, "dy") == dy[0, 0].tolist()
 
 
-def test_the_keyboard_alone(visitor):
+def test_each_gradient_says_where_it_comes_from(visitor):
+    page = visitor.open("#/backward?pt=1&k=2")
+    page.wait_for_selector("td.gradient")
+    cell(page, "dx", 0, 2).hover()
+    assert (
+        lit(page, "dy, filter 1") == lit(page, "dy, filter 2") == [[i, j] for i in (0, 1) for j in (0, 1, 2)]
+    )
+    weight = (np.array(table(page, "weights, filter 1")), np.array(table(page, "weights, filter 2")))
+    dx = np.array(table(page, "dx"))
+    assert page.locator(".sum").inner_text().endswith(f"= {dx[0, 2]:g}".replace("-", "−"))
+    x = IMAGE
+    words = {"padding": ((1, 0), (0, 0))}
+    assert np.array_equal(
+        dx, dc.conv_input_grad(np.ones((1, 2, 6, 5)), np.stack(weight)[:, None], x.shape, **words)[0, 0]
+    )
+    cell(page, "dw, filter 2", 2, 2).hover()
+    said = page.locator(".sum").inner_text()
+    assert said.startswith("dw = 10·1 + 11·1")
+    assert said.endswith(f"= {table(page, 'dw, filter 2')[2][2]:g}")
+    cell(page, "db", 0, 1).hover()
+    assert page.locator(".sum").inner_text().endswith("= 30")
+
+
+def test_the_matrix_row_by_row(visitor):
+    page = visitor.open("#/matrix?at=6&k=2")
+    page.wait_for_selector("td.output")
+    said = page.locator(".sum").inner_text().splitlines()
+    y = np.array(table(page, "y, 25 × 2"))
+    assert [line.partition(" = ")[0] for line in said] == ["y[0, 0, 1, 1]", "y[0, 1, 1, 1]"]
+    assert [line.rpartition("= ")[2].replace("−", "-") for line in said] == [f"{value:g}" for value in y[6]]
+    page.get_by_role("button", name="Step", exact=True).click()
+    assert lit(page, "vec(x)") == [[7, j] for j in range(9)]
+    assert lit(page, "y as an image, 5 × 5, filter 2") == [[1, 2]]
+
+
+def test_play_walks_and_pauses(visitor):
     page = visitor.open("#/window")
     page.wait_for_selector("td.output")
-    cell(page, "input", 0, 0).focus()
-    for key in ("ArrowDown", "ArrowRight", "ArrowRight"):
-        page.keyboard.press(key)
-    assert lit(page, "input") == [[1, 2]]
-    page.keyboard.press("Enter")
-    page.keyboard.type("100")
-    page.keyboard.press("Enter")
-    until(page, "document.location.hash.includes('x=')")
-    changed = IMAGE.copy()
-    changed[0, 0, 1, 2] = 100
-    page.wait_for_timeout(200)
-    assert table(page, "output") == dc.conv(changed, SOBEL)[0, 0].tolist()
+    page.get_by_role("button", name="Play").click()
+    until(page, "document.location.hash.includes('at=2')")
+    page.get_by_role("button", name="Pause").click()
+    stood = page.url
+    page.wait_for_timeout(900)
+    assert page.url == stood
+
+
+def test_back_undoes_a_slider(visitor):
+    page = visitor.open("#/window")
+    page.wait_for_selector("td.output")
+    before = table(page, "output")
+    slider = page.get_by_label("kernel rows", exact=True)
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    until(page, "document.querySelectorAll('td.output').length === 20")
+    page.go_back()
+    until(page, "document.querySelectorAll('td.output').length === 25")
+    assert table(page, "output") == before
 
 
 @pytest.mark.parametrize("room", ["window", "matrix", "backward"])

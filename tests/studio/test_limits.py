@@ -131,9 +131,11 @@ def test_uploads_that_wait_are_counted():
 
 def test_one_page_more_than_there_may_be(monkeypatch):
     monkeypatch.setattr(app, "CLIENTS", 2)
-    with running() as studio, studio.client(), studio.client(), pytest.raises(InvalidStatus, match="403"):
-        with studio.client():
-            pass
+    with running() as studio, studio.client(), studio.client() as last:
+        third = studio.client()
+        with pytest.raises(InvalidStatus, match="403"):
+            third.__enter__()
+        assert "result" in last.ask("lab", "catalogue")[0]
 
 
 def test_news_for_a_slow_reader_is_bounded():

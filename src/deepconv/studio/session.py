@@ -51,7 +51,7 @@ class Answer:
     """
 
     data: Mapping[str, Any]
-    blobs: tuple[bytes, ...] = ()
+    blobs: tuple[bytes | memoryview, ...] = ()
 
 
 @dataclass(frozen=True)

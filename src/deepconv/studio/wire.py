@@ -30,7 +30,7 @@ class WireError(ValueError):
     """
 
 
-def encode(message: Mapping[str, Any], blobs: Sequence[bytes] = ()) -> str | bytes:
+def encode(message: Mapping[str, Any], blobs: Sequence[bytes | memoryview] = ()) -> str | bytes:
     """Return a message as it is sent.
 
     Args:

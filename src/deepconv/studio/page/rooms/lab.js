@@ -335,7 +335,7 @@ export async function open(root, { values, remember }) {
 function paint(canvas, { height, width, blobs }) {
   canvas.height = height;
   canvas.width = width;
-  canvas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(blobs[0]), width, height), 0, 0);
+  canvas.getContext("2d", { willReadFrequently: true }).putImageData(new ImageData(new Uint8ClampedArray(blobs[0]), width, height), 0, 0);
 }
 
 function grouped(kernels) {
