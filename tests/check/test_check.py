@@ -110,7 +110,8 @@ def wrong(report):
 
 
 @pytest.mark.parametrize(
-    ("text", "count", "cases"), [pytest.param(IM2COL, 2, 12, marks=pytest.mark.full), (PAIR, 6, 12), (LAYER, 6, 12), (PLAIN, 1, 8)]
+    ("text", "count", "cases"),
+    [pytest.param(IM2COL, 2, 12, marks=pytest.mark.full), (PAIR, 6, 12), (LAYER, 6, 12), (PLAIN, 1, 8)],
 )
 def test_what_is_right_passes(tmp_path, text, count, cases):
     report = checked(tmp_path, text)
