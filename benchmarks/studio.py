@@ -12,8 +12,8 @@ from typing import Any
 from benchmarks.processes import ALLOCATORS, OURS, Worker, tell, versions
 from benchmarks.tables import LOST, arguments, publish, table
 
-MOST_REST = 0.25
-"""The largest share of a move that may be neither convolution nor encoding."""
+MOST_REST = 5e-3
+"""The most seconds of a move that may be neither convolution nor encoding."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ _HEAD = """## The studio
 
 Written by `python -m benchmarks.studio`, {runs} runs: the server's CPU time for one move of a slider in the kernel lab,
 a picture of 1000 x 1000 pixels in colour, one thread, medians; the page is a process of its own. The rest is JSON,
-the event loop and four megabytes through the socket; ✗ marks where it is over a quarter. {versions}.
+the event loop and four megabytes through the socket; ✗ marks more than 5 ms. {versions}.
 
 """
 
@@ -60,7 +60,7 @@ def measure(case: Case, worker: Worker, runs: int) -> list[str]:
     rest = max(0.0, move - convolution - encoding)
     cells = [f"{move * 1e3:.1f}"]
     cells += [f"{part * 1e3:.1f} ({part / move:.0%})" for part in (convolution, encoding)]
-    cells.append(f"{rest * 1e3:.1f} ({rest / move:.0%})" + (LOST if rest > MOST_REST * move else ""))
+    cells.append(f"{rest * 1e3:.1f} ({rest / move:.0%})" + (LOST if rest > MOST_REST else ""))
     tell("  ".join([case.name, *cells]))
     return [case.name, *cells]
 

@@ -128,7 +128,8 @@ def _rgba(pixels: Array) -> memoryview:
     # Channel by channel: three bytes at a time take NumPy six times as long.
     for channel in range(3 if pixels.ndim == 2 else pixels.shape[2]):
         result[..., channel] = pixels if pixels.ndim == 2 else pixels[..., channel]
-    return memoryview(result.reshape(-1))
+    flat: memoryview = result.reshape(-1).data
+    return flat
 
 
 @method(lane="files")

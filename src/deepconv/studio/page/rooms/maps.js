@@ -4,19 +4,12 @@ import { element } from "../dom.js";
 const ABOVE = [224, 123, 57];
 const BELOW = [47, 109, 179];
 const WARM = [214, 40, 40];
+const numbers = new WeakMap(); // canvas → what it shows
 
 /** One map: blue below zero, orange above, paper at zero. `point(row, column)` is called for the place clicked at. */
 export function map(values, height, width, { label, point = null, scale = Math.max(2, Math.min(12, Math.round(72 / Math.max(height, width)))) }) {
   const canvas = element("canvas", { width, height, class: "map", role: point ? "button" : "img", "aria-label": label });
-  const most = Math.max(1e-12, ...values.map(Math.abs));
-  const image = new ImageData(width, height);
-  values.forEach((value, index) => {
-    const share = value / most;
-    const colour = share < 0 ? BELOW : ABOVE;
-    for (let c = 0; c < 3; c++) image.data[4 * index + c] = 255 + Math.abs(share) * (colour[c] - 255);
-    image.data[4 * index + 3] = 255;
-  });
-  canvas.getContext("2d").putImageData(image, 0, 0);
+  paint(canvas, values);
   sized(canvas, height, width, scale);
   if (!point) return canvas;
   canvas.classList.add("pointed");
@@ -27,10 +20,25 @@ export function map(values, height, width, { label, point = null, scale = Math.m
   canvas.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" && event.key !== " ") return;
     event.preventDefault();
-    const strongest = values.reduce((best, value, index) => (Math.abs(value) > Math.abs(values[best]) ? index : best), 0);
+    const now = numbers.get(canvas);
+    const strongest = now.reduce((best, value, index) => (Math.abs(value) > Math.abs(now[best]) ? index : best), 0);
     point(Math.floor(strongest / width), strongest % width);
   });
   return canvas;
+}
+
+/** Show other numbers of the same size: while somebody draws, hundreds of maps change at every stroke. */
+export function paint(canvas, values) {
+  const most = Math.max(1e-12, ...values.map(Math.abs));
+  const image = new ImageData(canvas.width, canvas.height);
+  values.forEach((value, index) => {
+    const share = value / most;
+    const colour = share < 0 ? BELOW : ABOVE;
+    for (let c = 0; c < 3; c++) image.data[4 * index + c] = 255 + Math.abs(share) * (colour[c] - 255);
+    image.data[4 * index + 3] = 255;
+  });
+  canvas.getContext("2d", { willReadFrequently: true }).putImageData(image, 0, 0);
+  numbers.set(canvas, values);
 }
 
 /** Make a group of maps one stop of the Tab key, in which the arrow keys walk. */

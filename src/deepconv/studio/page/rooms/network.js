@@ -1,7 +1,7 @@
 // My network: trained here or loaded; what it says of a drawing or a picture, layer by layer, and why.
 import { ask, askLatest, on, superseded } from "../api.js";
 import { element, field, shown } from "../dom.js";
-import { heatmap, map, walkable } from "./maps.js";
+import { heatmap, map, paint, walkable } from "./maps.js";
 
 const SIDE = 200; // pixels of the drawing's sides
 const kept = { history: [], drawn: null, last: null }; // so that leaving the room and coming back loses nothing
@@ -30,6 +30,8 @@ export async function open(root, { values, remember }) {
   let last = kept.last; // the picture that was asked about, for when the network changes
   let ready = false;
   let gone = false;
+  let layout = ""; // names and sizes of the layers that are shown
+  const warm = element("section", {});
 
   root.append(
     element("p", { class: "explain" }, "Train a network on handwritten digits here, or load a model file from deepconv train. Then draw: every layer’s answer is shown as you do, ",
@@ -135,14 +137,26 @@ export async function open(root, { values, remember }) {
       element("span", {}, name),
       element("meter", { min: 0, max: 1, value: share, "aria-label": `probability of ${name}` }),
       element("span", { class: "share" }, `${(100 * share).toFixed(1)} %`)])));
-    const panels = found.map((layer, index) => panel(layer, new Float32Array(blobs[index])));
-    if (heat) {
-      const values = new Float32Array(blobs.at(-1));
-      const [channels, height, width] = found[0].shown;
-      panels.splice(1, 0, element("section", {}, element("h4", {}, `pixels that mattered for ${classes[0][0]}`),
-        heatmap(values, heat, new Float32Array(blobs[0]), [channels, height, width])));
+    showLayers(found, found.map((_, index) => new Float32Array(blobs[index])));
+    if (!heat) { warm.replaceChildren(); return; }
+    const [channels, height, width] = found[0].shown;
+    warm.replaceChildren(element("h4", {}, `pixels that mattered for ${classes[0][0]}`),
+      heatmap(new Float32Array(blobs.at(-1)), heat, new Float32Array(blobs[0]), [channels, height, width]));
+  }
+
+  /** Show every layer; where only the numbers are new, the maps that are there take them. */
+  function showLayers(found, values) {
+    const now = JSON.stringify(found.map(({ name, shown: sizes }) => [name, sizes]));
+    if (now !== layout || !layers.children.length) {
+      layout = now;
+      layers.replaceChildren(...found.map((layer, index) => panel(layer, values[index])));
+      layers.firstChild.after(warm);
+      return;
     }
-    layers.replaceChildren(...panels);
+    [...layers.querySelectorAll(".maps")].forEach((group, index) => {
+      const each = values[index].length / group.children.length;
+      [...group.children].forEach((canvas, c) => paint(canvas, values[index].subarray(c * each, (c + 1) * each)));
+    });
   }
 
   function panel({ name, kind, shape, shown: [count, height, width] }, values) {
