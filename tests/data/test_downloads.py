@@ -107,6 +107,7 @@ def test_what_was_received_is_kept_for_the_next_time(server, tmp_path):
 def test_a_server_without_ranges_sends_all_of_it_again(server, tmp_path, deed):
     server.deeds = ["break", deed]
     assert fetch(published(server), tmp_path).read_bytes() == DATA
+    assert len(server.asked) == 2  # seen at once, not by a size that is too large
 
 
 @pytest.mark.parametrize("left", [len(DATA), len(DATA) + 5, len(DATA) - 5])

@@ -214,6 +214,9 @@ def test_early_stopping_keeps_the_best_epoch():
     assert fitted(x, y).validation_scores_ is None
     numbers = fitted(x, y * 2.0, dc.ConvRegressor, early_stopping=True, max_iter=5)
     assert len(numbers.validation_scores_) == 5
+    stopped = dict(early_stopping=True, max_iter=30, n_iter_no_change=2, learning_rate="constant")
+    numbers = fitted(x, y * 2.0, dc.ConvRegressor, learning_rate_init=0.05, **stopped)
+    assert numbers.best_validation_score_ == max(numbers.validation_scores_) > numbers.validation_scores_[-1]
     kept, held = numbers._apart(np.zeros((13, 1)), np.random.default_rng(0))
     assert (len(kept), len(held)) == (11, 2)  # rounded up, as scikit-learn does
     assert sorted([*kept, *held]) == list(range(13))
