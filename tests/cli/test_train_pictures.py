@@ -173,6 +173,33 @@ def test_a_ready_split_is_kept(sketched, photos, tmp_path):
     assert outcome.json["train_pictures"] + outcome.json["validation_pictures"] == 36
 
 
+def test_what_a_ready_split_holds_twice_is_said(sketched, photos, tmp_path):
+    for part in ("train", "test"):
+        shutil.copytree(photos, tmp_path / "split" / part)
+    for file in [*(photos / "sand").iterdir()][:8]:
+        (tmp_path / "split" / "train" / "sand" / file.name).unlink()
+    outcome = deepconv("train", "split", *SHORT, "--validation", 0)
+    said, table = " ".join(outcome.err.split()), " ".join(outcome.out.split())
+    assert (
+        "28 pictures are copies of others, byte for byte. Beware: 28 test pictures are copies of training"
+        in said
+    )
+    assert "of 36 pictures, 28 test pictures are copies of training pictures)" in table
+    assert "never saw" not in table
+    history = json.loads(Path("split-run/history.json").read_text())
+    assert (history["test_copies"], history["validation_copies"]) == (28, 0)
+
+
+def test_of_pictures_that_lie_there_thrice_none_is_tested_on_that_was_trained_on(sketched, photos):
+    for number in "23":
+        for file in [*photos.glob("*/0*")]:
+            shutil.copy(file, file.with_name(f"copy {number} {file.name}"))
+    outcome = deepconv("train", "photos", *SHORT)
+    assert "72 pictures are copies of others, byte for byte; copies stay together in one part." in outcome.err
+    assert "pictures that it never saw)" in " ".join(outcome.out.split())
+    assert json.loads(Path("photos-run/history.json").read_text())["test_copies"] == 0
+
+
 def test_from_another_models_weights(learned, sketched, photos, tmp_path):
     _, run, _ = learned
     (photos / "blue sky").rename(photos / "water")

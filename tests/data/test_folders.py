@@ -1,9 +1,11 @@
 """Folders of pictures: what is found, what is passed over and said so, and how it is divided."""
 
+import itertools
 import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -331,6 +333,34 @@ def test_a_class_with_one_picture_and_shares_of_nothing():
         split_folder(listing([5, 2]), 0)
     parts = split_folder(listing([5, 1]), 0, validation=0, test=0)
     assert [len(rows) for rows in parts.values()] == [6, 0, 0]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_copies_stay_together_whatever_their_class(seed):
+    found = listing([17, 30, 8])
+    chance = np.random.default_rng(seed)
+    originals = np.arange(55)
+    for row in range(1, 50):
+        originals[row] = originals[chance.integers(row)] if chance.random() < 0.5 else row
+    found = replace(found, originals=originals)
+    parts = split_folder(found, seed)
+    assert sorted(np.concatenate(list(parts.values()))) == list(range(55))
+    for one, other in itertools.combinations(parts.values(), 2):
+        assert not set(originals[one]) & set(originals[other])
+    for rows in parts.values():
+        assert found.counts(rows).min() >= 1
+    np.testing.assert_array_equal(found.copies(np.arange(55), parts["train"]), parts["train"])
+
+
+def test_every_picture_three_times_keeps_the_shares_and_one_alone_is_no_class():
+    found = replace(listing([30, 60]), originals=np.arange(90) // 3 * 3)
+    counts = {name: found.counts(rows).tolist() for name, rows in split_folder(found, 4).items()}
+    assert counts == {"train": [21, 42], "validation": [3, 6], "test": [6, 12]}
+    found = replace(found, originals=np.repeat([0, 30, 31, 32], [30, 1, 1, 58]))
+    with pytest.raises(
+        ValueError, match=r"class 'a' has 30 pictures, 1 of them different, to divide between"
+    ):
+        split_folder(found, 4)
 
 
 @pytest.mark.parametrize(

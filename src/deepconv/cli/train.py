@@ -61,8 +61,8 @@ def train(
 
     --json prints test_accuracy, test_loss, test_mistakes, validation_accuracy, parameters, seconds, settings (of the
     digits epochs, batch_size, learning_rate, seed), the counts test_digits, train_digits, validation_digits, or
-    for a folder test_pictures, train_pictures, validation_pictures, classes and skipped, and the paths out, model,
-    history and report.
+    for a folder test_pictures, train_pictures, validation_pictures, test_copies, validation_copies, classes and
+    skipped, and the paths out, model, history and report.
     """
     # What is not installed is said before half a minute is spent.
     from deepconv import report as _needs_matplotlib  # noqa: F401

@@ -101,6 +101,8 @@ class PicturesJob(TrainJob):
         _show_classes(plan)
         for line in _choices(plan):
             console.say_aside(line)
+        for line in _copied(plan):
+            console.say_aside(line)
         if plan.folder.skipped:
             console.say_aside(_passed_over(plan.folder.skipped))
         console.say_aside(f"Writing to {folder}, after every epoch: Ctrl-C loses no more than the one begun.")
@@ -122,6 +124,8 @@ class PicturesJob(TrainJob):
             "validation_accuracy": run.history[-1].validation_accuracy,
             "train_pictures": len(plan.parts["train"]),
             "validation_pictures": len(plan.parts["validation"]),
+            "test_copies": plan.copies["test"],
+            "validation_copies": plan.copies["validation"],
             "skipped": len(plan.folder.skipped) + len(run.failed),
             "classes": list(plan.folder.classes),
             "parameters": plan.summary.parameters,
@@ -176,7 +180,8 @@ class PicturesJob(TrainJob):
             subtitle=f"{result['train_pictures']:,} pictures of {len(plan.folder.classes)} classes trained on, "
             f"{result['validation_pictures']:,} for validation · {network} at {_by(plan.size)} · {told.epochs} epochs "
             f"of batches of {told.batch_size} · learning rate {told.learning_rate:g} · seed {told.seed} · "
-            f"{result['parameters']:,} parameters · {result['seconds']:.0f} s",
+            f"{result['parameters']:,} parameters · {result['seconds']:.0f} s"
+            + (f" · {_copies(copies, 'test')}" if (copies := result["test_copies"]) else ""),
             history=run.history,
             model=run.model,
             scores=run.scores,
@@ -186,8 +191,11 @@ class PicturesJob(TrainJob):
     def rows(self, result: Mapping[str, Any]) -> dict[str, Text]:
         right = result["test_pictures"] - result["test_mistakes"]
         accuracy = Text(f"{result['test_accuracy'] * 100:.2f} %", "bold green")
+        copies = result.get("test_copies", 0)
+        seen = f", {_copies(copies, 'test')}" if copies else " that it never saw"
         accuracy.append(
-            f"  ({right:,} of {result['test_pictures']:,} pictures that it never saw)", "not bold default"
+            f"  ({right:,} of {result['test_pictures']:,} pictures{seen})",
+            "bold red" if copies else "not bold default",
         )
         epochs, checked = result["settings"]["epochs"], result["validation_accuracy"]
         rows = {
@@ -298,6 +306,28 @@ def _choices(plan: PicturesPlan) -> list[str]:
             f"classes count the same."
         )
     return lines
+
+
+def _copied(plan: PicturesPlan) -> list[str]:
+    """Return what is to be said of files with the same bytes, in lines."""
+    copies, lines = plan.copies, []
+    originals = plan.folder.originals
+    equal = 0 if originals is None else int((originals != np.arange(len(originals))).sum())
+    if equal:
+        lines.append(
+            f"{equal:,} picture{'s are copies' if equal != 1 else ' is a copy'} of others, byte for byte"
+            f"{'.' if any(copies.values()) else '; copies stay together in one part.'}"
+        )
+    for part, count in copies.items():
+        if count:
+            remedy = f"what is found on the {part} part is too good by them: remove them from one of the two"
+            lines.append(f"Beware: {_copies(count, part)}; {remedy}.")
+    return lines
+
+
+def _copies(count: int, part: str) -> str:
+    several = "s are copies" if count != 1 else " is a copy"
+    return f"{count:,} {part} picture{several} of training pictures"
 
 
 def _passed_over(skipped: Sequence[tuple[str, str]]) -> str:

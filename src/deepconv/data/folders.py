@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from deepconv.arrays import Array
+from deepconv.data.copies import find_originals
 
 __all__ = ["PictureFolder", "failure", "scan_folder", "split_folder"]
 
@@ -51,6 +52,8 @@ class PictureFolder:
         skipped: what was passed over, `(file, reason)`, sorted.
         sizes: height and width of each when it stands upright, `(N, 2)`.
         grey: whether no picture has colours.
+        originals: for each the row of the first picture with the same bytes, its own where there is none before;
+            None where nobody looked.
     """
 
     root: Path
@@ -61,6 +64,7 @@ class PictureFolder:
     skipped: tuple[tuple[str, str], ...]
     sizes: Array
     grey: bool
+    originals: Array | None = None
 
     def __len__(self) -> int:
         """Return the number of pictures."""
@@ -69,6 +73,17 @@ class PictureFolder:
     def path(self, row: int) -> Path:
         """Return where picture `row` lies."""
         return self.root / self.files[row]
+
+    def copies(self, rows: Array, of: Array) -> Array:
+        """Return which of some rows hold a picture that is, byte for byte, among others too.
+
+        Args:
+            rows: such as those of the test part.
+            of: such as those of the training part.
+        """
+        known = np.arange(len(self)) if self.originals is None else self.originals
+        found: Array = rows[np.isin(known[rows], known[of])]
+        return found
 
     def counts(self, rows: Array | None = None) -> Array:
         """Return the number of pictures of each class, `(K,)`.
@@ -142,7 +157,8 @@ def scan_folder(
     parts = _ready_split(where, [name[0] for name in names], labels, chosen, classes) if depth else None
     sizes = np.array([(height, width) for height, width, _ in headers], np.int64).reshape(-1, 2)
     grey = all(plain for _, _, plain in headers)
-    return PictureFolder(top, chosen, tuple(files), labels, parts, tuple(skipped), sizes, grey)
+    originals = find_originals([top / name for name in files], workers=workers)
+    return PictureFolder(top, chosen, tuple(files), labels, parts, tuple(skipped), sizes, grey, originals)
 
 
 def split_folder(
@@ -151,7 +167,8 @@ def split_folder(
     """Divide a folder's pictures into training, validation and test parts, each with every class.
 
     A ready split stays as it is; a part that it lacks is drawn from its training part. Each class draws by
-    itself, first the test part, so that neither another class nor the choice of `validation` moves it.
+    itself, first the test part, so that neither another class nor the choice of `validation` moves it. Pictures with
+    the same bytes stay together in one part, or a part that is held out would hold what was trained on.
 
     Args:
         folder: what `scan_folder` found.
@@ -181,20 +198,13 @@ def split_folder(
     given = dict(folder.parts) if folder.parts else {"train": np.arange(len(folder))}
     shares = {"test": test, "validation": validation}
     shares = {name: share for name, share in shares.items() if share and name not in given}
-    drawn: dict[str, list[Array]] = {name: [] for name in ("train", *shares)}
+    originals = np.arange(len(folder)) if folder.originals is None else folder.originals
+    placed: dict[int, str] = {}  # originals, which another class may have placed already
     for label, name in enumerate(folder.classes):
         rows = given["train"][folder.labels[given["train"]] == label]
-        if len(rows) <= len(shares):
-            raise ValueError(
-                f"split_folder: class {name!r} has {len(rows)} picture{'s' * (len(rows) != 1)} to divide between "
-                f"{', '.join(drawn)}, which takes at least {len(shares) + 1}; add some, or remove its folder"
-            )
-        rows = np.random.default_rng([seed, label]).permutation(rows)
-        for part, count in _counts(len(rows), shares).items():
-            drawn[part].append(rows[:count])
-            rows = rows[count:]
-        drawn["train"].append(rows)
-    parts = {name: np.sort(np.concatenate(found)) for name, found in drawn.items()}
+        _place(name, originals[rows], shares, placed, np.random.default_rng([seed, label]))
+    drawn = np.array([placed[original] for original in originals[given["train"]].tolist()], dtype=np.str_)
+    parts = {name: given["train"][drawn == name] for name in ("train", *shares)}
     none = np.empty(0, np.intp)
     return {name: parts.get(name, given.get(name, none)) for name in ("train", "validation", "test")}
 
@@ -217,10 +227,45 @@ def failure(error: BaseException, path: str | os.PathLike[str]) -> str:
     return after.lstrip(": ").removeprefix("can't be read: ") if found else words
 
 
+def _place(
+    name: str,
+    originals: Array,
+    shares: Mapping[str, float],
+    placed: dict[int, str],
+    chance: np.random.Generator,
+) -> None:
+    """Put each different picture of a class, with its copies, into a part; every part gets one at least."""
+    different, first, sizes = np.unique(originals, return_index=True, return_counts=True)
+    size = dict(zip(different.tolist(), sizes.tolist(), strict=True))
+    has = dict.fromkeys((*shares, "train"), 0)
+    for original in size.keys() & placed.keys():
+        has[placed[original]] += size[original]
+    # In the order of the rows: what is drawn is then the same as without this class's copies in another.
+    waiting = [o for o in chance.permutation(different[np.argsort(first)]).tolist() if o not in placed]
+    empty = [part for part, count in has.items() if not count]
+    if len(waiting) < len(empty):
+        pictures, several = len(originals), len(originals) != 1
+        alike = f", {len(different)} of them different," if len(different) < pictures else ""
+        raise ValueError(
+            f"split_folder: class {name!r} has {pictures} picture{'s' * several}{alike} to divide between "
+            f"{', '.join(('train', *shares))}, which takes at least {len(shares) + 1}; add some, or remove its folder"
+        )
+    for part, count in _counts(len(originals), shares).items():
+        spare = len(waiting) - sum(not has[other] for other in has if other != part)
+        for original in waiting:
+            if spare > 0 and has[part] + size[original] <= count:
+                placed[original], has[part], spare = part, has[part] + size[original], spare - 1
+        if not has[part]:  # all are copied more often than that
+            original = min(waiting, key=lambda one: size[one])
+            placed[original], has[part] = part, size[original]
+        waiting = [original for original in waiting if original not in placed]
+    placed |= dict.fromkeys(waiting, "train")
+
+
 def _counts(pictures: int, shares: Mapping[str, float]) -> dict[str, int]:
     """Return how many of a class each drawn part gets: at least one, and one is left for training."""
     counts = {name: max(1, round(pictures * share)) for name, share in shares.items()}
-    while sum(counts.values()) >= pictures:
+    while pictures > len(shares) and sum(counts.values()) >= pictures:
         counts[max(counts, key=lambda name: counts[name])] -= 1
     return counts
 

@@ -153,6 +153,12 @@ class PicturesPlan:
         """1 for grey, 3 for colour."""
         return self.settings.channels or 3
 
+    @property
+    def copies(self) -> dict[str, int]:
+        """How many "test" and "validation" pictures are, byte for byte, training pictures: of a ready split only."""
+        train = self.parts["train"]
+        return {part: len(self.folder.copies(self.parts[part], train)) for part in ("test", "validation")}
+
 
 @dataclass(frozen=True)
 class PicturesRun:
@@ -365,7 +371,7 @@ def _metadata(run: PicturesRun, steps: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def fingerprint(folder: PictureFolder) -> str:
-    """Return a checksum of a folder's files by name and size in pixels, and their classes.
+    """Return a checksum of what a folder's division depends on: names, sizes in pixels, classes, which are copies.
 
     Args:
         folder: what `scan_folder` found.
@@ -374,4 +380,7 @@ def fingerprint(folder: PictureFolder) -> str:
         Eight hexadecimal digits; equal folders have equal ones, wherever they lie.
     """
     names = zlib.crc32("\n".join([*folder.classes, "", *folder.files]).encode())
-    return f"{zlib.crc32(np.ascontiguousarray(folder.sizes, '<i8').tobytes(), names):08x}"
+    found = zlib.crc32(np.ascontiguousarray(folder.sizes, "<i8").tobytes(), names)
+    if folder.originals is not None and (folder.originals != np.arange(len(folder))).any():
+        found = zlib.crc32(np.ascontiguousarray(folder.originals, "<i8").tobytes(), found)
+    return f"{found:08x}"
