@@ -2,7 +2,7 @@
 
     <conv(x, w), dy> = <x, conv_input_grad(dy, w)> = <w, conv_weight_grad(dy, x)>
 
-500 geometries here (150 for differences), 10,000 in the full run: one to three axes, odd and rectangular, every
+350 geometries here (100 for differences), 10,000 in the full run: one to three axes, odd and rectangular, every
 padding and mode, strides that don't divide, padding wider than the kernel, groups, empty batches.
 """
 
@@ -33,7 +33,7 @@ def mismatch(case, seed, wrong=0.0):
     return max(abs(products[0] - p) for p in products[1:]) / scale, abs(products[0]) / scale
 
 
-@settings(max_examples=examples(500, full=10_000))
+@settings(max_examples=examples(350, full=10_000))
 @given(case=geometries(), seed=st.integers(0, 2**32 - 1))
 def test_adjoint_identities(case, seed):
     assert mismatch(case, seed)[0] < 1e-12
@@ -48,7 +48,7 @@ def difference(function, gradient, at, rng):
 
 
 # Fewer: the identities above and one derivative of a linear function say the same, this costs twice as much.
-@settings(max_examples=examples(150, full=10_000))
+@settings(max_examples=examples(100, full=10_000))
 @given(case=geometries(), seed=st.integers(0, 2**32 - 1))
 def test_finite_differences(case, seed):
     x, w, dy = case.arrays(seed=seed)
@@ -116,9 +116,9 @@ def test_each_run_draws_what_it_promises():
     profile = os.environ["DEEPCONV_HYPOTHESIS"]
     assert settings.get_current_profile_name() == profile
     drawn = test_adjoint_identities._hypothesis_internal_use_settings.max_examples
-    assert drawn == {"ci": 500, "full": 10_000}[profile]
+    assert drawn == {"ci": 350, "full": 10_000}[profile]
 
 
 @pytest.mark.full
 def test_the_full_run_draws_ten_thousand():
-    assert examples(500, full=10_000) == 10_000
+    assert examples(350, full=10_000) == 10_000

@@ -46,7 +46,7 @@ def named(classifier, picture):
     [
         {},
         {"dark_on_white": False},
-        {"size": (400, 300), "at": (300, 210), "height": 80},
+        {"size": (300, 220), "at": (220, 150), "height": 60},
         {"size": (300, 200), "at": (15, 120), "height": 24},
         {"size": (40, 30), "at": (9, 6), "height": 16, "dark_on_white": False},
         {"size": (8, 8), "at": (0, 0), "height": 8},
@@ -75,7 +75,7 @@ def test_digits_drawn_with_a_pen(classifier):
         (digit, {"pen": pen, "slant": slant, **place})
         for digit in STROKES
         for pen, slant in ((1, 0.0), (4, 0.15), (10, -0.1), (16, 0.05))[:: examples(3, full=1)]
-        for place in ({}, {"size": (700, 500), "box": (520, 340, 120), "ink": 255, "paper": 30})
+        for place in ({}, {"size": (500, 360), "box": (370, 230, 110), "ink": 255, "paper": 30})
     ]
     wrong = [(digit, page) for digit, page in pages if named(classifier, drawn(digit, **page)) != digit]
     assert len(wrong) <= 0.1 * len(pages), wrong

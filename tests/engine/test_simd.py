@@ -27,7 +27,7 @@ def test_intrinsics(check, dtype):
 @pytest.mark.parametrize(
     ("target", "lanes"),
     [
-        ("avx512", 16),
+        pytest.param("avx512", 16, marks=pytest.mark.full),
         pytest.param("avx2", 8, marks=pytest.mark.full),
         pytest.param("neon", 4, marks=pytest.mark.full),
         ("plain", 4),

@@ -1,7 +1,8 @@
 """ONNX judges us by its backend tests: a case for each operator and the models PyTorch exported.
 
 ONNX's runner loads every case of every operator, which takes more than half a minute; the everyday run
-loads only the files of the operators that exist here, and the full run proves that no case was lost.
+loads only the files of the operators that exist here, without the cases whose answers ONNX itself computes for
+seconds, and the full run proves that no case was lost.
 """
 
 import importlib
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import deepconv as dc
+from tests.conftest import examples
 from tests.peers.conftest import peer
 
 onnx = peer("onnx")
@@ -65,14 +67,35 @@ ONLY = {
 }
 
 
+# ONNX computes the answers of these while their files are loaded, in Python and number by number: 90,000 windows.
+SLOW = {"LpPool": "test_lppool_3d_default", "AveragePool": "test_averagepool_3d_default",
+        "MaxPool": "test_maxpool_3d_default"}  # fmt: skip
+LEFT_OUT = {} if examples(0, full=1) else SLOW
+
+
+def quick(pool):
+    """Let ONNX's pooling leave what is large uncomputed: not a number, which no case can pass with."""
+
+    def pooled(padded, x_shape, kernel, strides, out_shape, *others, **words):
+        shape = (*x_shape[:2], *out_shape)
+        if LEFT_OUT and np.prod(shape) > 50_000:
+            return np.full(shape, np.nan, padded.dtype)
+        return pool(padded, x_shape, kernel, strides, out_shape, *others, **words)
+
+    return pooled
+
+
 def load_only_ours(data_dir=None, kind=None):
     """Stand in for the runner's loader: of the node cases import only the files that CASES names."""
     if kind != "node":
         return load_model_tests(kind=kind)
-    for file, _, _ in CASES.values():
-        importlib.import_module(f"{NODE}.{file}")
+    common = importlib.import_module("onnx.reference.ops.op_pool_common")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(common, "pool", quick(common.pool))
+        for file, _, _ in CASES.values():
+            importlib.import_module(f"{NODE}.{file}")
     files = importlib.import_module(NODE)
-    return files._NodeTestCases
+    return [case for case in files._NodeTestCases if case.name not in LEFT_OUT.values()]
 
 
 def operators_of(case):
@@ -127,7 +150,7 @@ def test_backend_cases(cases, op, monkeypatch):
     mine = cases[op]
     kinds = [case.kind == "node" for case in mine]
     _, nodes, models = CASES[op]
-    assert kinds.count(True) >= nodes
+    assert kinds.count(True) >= nodes - (op in LEFT_OUT)
     assert kinds.count(False) >= models
     before = Model.calls[op]
     result = run_suite(monkeypatch, [case.name for case in mine])
