@@ -84,12 +84,16 @@ def pictures(page: Path) -> list[re.Match[str]]:
 def test_every_figure_is_shown_described_drawn_by_the_script_and_small():
     shown = [link for page in PAGES for link in pictures(page)]
     assert all(len(link["text"]) > 30 for link in shown)
-    names = {link["target"].removeprefix("figures/") for link in shown}
+    every = {link["target"].removeprefix("figures/") for link in shown}
+    taken = {name for name in every if name.startswith("studio-")}  # in a browser, by studio_pictures.py
+    assert taken == set(script("studio_pictures").SHOTS)
+    assert all((DOCS / "figures" / name).stat().st_size <= 150_000 for name in taken)
+    names = every - taken
     assert names == set(figures().FIGURES)
     report = {
         Path(link["target"]).name for link in pictures(DOCS.parent / "README.md")
     }  # a command's picture
-    assert {path.name for path in (DOCS / "figures").iterdir()} - (report - names) == names
+    assert {path.name for path in (DOCS / "figures").iterdir()} - (report - names) - taken == names
     sizes = {name: (DOCS / "figures" / name).stat().st_size for name in names}
     assert {name: size for name, size in sizes.items() if size > LARGEST[Path(name).suffix]} == {}
 
@@ -97,7 +101,12 @@ def test_every_figure_is_shown_described_drawn_by_the_script_and_small():
 def figures() -> ModuleType:
     """Return docs/figures.py as a module."""
     pytest.importorskip("matplotlib", reason="figures are drawn with the `app` extra")
-    spec = importlib.util.spec_from_file_location("figures", DOCS / "figures.py")
+    return script("figures")
+
+
+def script(name: str) -> ModuleType:
+    """Return one of the scripts in docs/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)

@@ -43,7 +43,7 @@ export async function open(root, { values, remember }) {
       ...outputTables(kin, answer.dy, { name: "dy", kind: "gradient", edit: edit("dy") }),
       ...weightTables(kin, chunk(weight, weightSizes), { edit: edit("wt") }),
       ...imageTables(kin, answer.padded, answer.padding, { name: "x", kind: "input", edit: edit("x") }));
-    back.replaceChildren(...inner(answer.dx, "dx", "gradient"), ...inner([answer.seen], "how many windows saw each pixel", "input"));
+    back.replaceChildren(...inner(answer.dx, "dx", "gradient"), ...inner([answer.seen], "how many windows saw each pixel", "count"));
     matrix.replaceChildren(columnsTable(kin, answer.dcolumns, { name: "dy · Wᵀ, a row for each window", kind: "gradient" }));
     const sums = kin.table("db", 1, answer.db.length, (_, k) => ({ value: answer.db[k], kind: "gradient", about: { filter: k } }));
     weights.replaceChildren(...weightTables(kin, answer.dw, { name: "dw", kind: "gradient" }), sums);

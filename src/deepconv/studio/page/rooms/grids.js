@@ -33,8 +33,9 @@ export class Kinship {
         const td = element("td", { class: kind, role: "gridcell", tabindex: i + j ? -1 : 0, "data-row": i, "data-column": j,
           "aria-label": label ?? null }, shown(value));
         members.push({ td, about, edit, value });
-        td.addEventListener("pointerenter", () => this.light(about, value));
-        td.addEventListener("focus", () => this.light(about, value));
+        const said = kind === "input" || kind === "padding" ? value : undefined; // a gradient isn't what the windows hold
+        td.addEventListener("pointerenter", () => this.light(about, said));
+        td.addEventListener("focus", () => this.light(about, said));
         td.addEventListener("dblclick", () => edit && this.#type(td, value, edit));
         td.addEventListener("keydown", (event) => this.#key(event, made, i, j, () => edit && this.#type(td, value, edit)));
         row.append(td);
