@@ -177,3 +177,22 @@ def test_a_model_without_classes_is_refused(studio, tmp_path):
     with studio.client() as client:
         error = client.ask("network", "load", [(tmp_path / "plain.safetensors").read_bytes()])[0]["error"]
     assert "names no classes" in error
+
+
+def test_two_pages_train_at_once_and_a_third_waits(studio, tmp_path):
+    with studio.client() as one, studio.client() as two, studio.client() as three:
+        folders = [
+            client.ask("network", "train", epochs=3, seed=seed)[0]["result"]["folder"]
+            for client, seed in ((one, 1), (two, 2))
+        ]
+        assert "two networks are being trained" in three.ask("network", "train", epochs=1)[0]["error"]
+        losses = [
+            [data["loss"] for kind, data, _ in events(client, "end") if kind == "epoch"]
+            for client in (one, two)
+        ]
+    assert len(set(folders)) == 2
+    assert losses[0] != losses[1]
+    for folder, seed in zip(folders, (1, 2), strict=True):
+        found = dc.load(tmp_path / folder / "model.safetensors").state()
+        whole = train_digits(DigitsSettings(epochs=3, seed=seed)).model.state()
+        assert all(np.array_equal(found[name], value) for name, value in whole.items())
