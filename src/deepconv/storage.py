@@ -110,7 +110,7 @@ def load(path: str | os.PathLike[str], *, layers: Mapping[str, type[Layer]] | No
         >>> load(__file__)
         Traceback (most recent call last):
         ...
-        ValueError: load: path=... is no model for this version: it is cut short, or not a safetensors file at all...
+        ValueError: load: path=... is no model file: it is cut short, or not a safetensors file at all; pass a...
     """
     if layers is not None and not isinstance(layers, Mapping):
         raise TypeError(f"load: layers={layers!r:.100} is not a mapping; use {{'MyLayer': MyLayer}}")
@@ -125,9 +125,8 @@ def load(path: str | os.PathLike[str], *, layers: Mapping[str, type[Layer]] | No
             for name, value in values.items():
                 value.data = _tensor(file, start, *entries[name])
         except (ValueError, RecursionError) as error:
-            raise ValueError(
-                f"load: path={os.fspath(path)!r} is no model for this version: {error}"
-            ) from error
+            kind = "file" if isinstance(error, _NoModelError) else "for this version"
+            raise ValueError(f"load: path={os.fspath(path)!r} is no model {kind}: {error}") from error
     model.metadata = document["metadata"]
     return model
 
@@ -160,6 +159,18 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     return metadata
 
 
+_KINDS = {
+    b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", b"GIF8": "a GIF picture",
+    b"PK\3\4": "a zip archive (such as PyTorch's .pt, Keras' .keras and NumPy's .npz)",
+    b"\x89HDF": "an HDF5 file", b"\x93NUMPY": "a NumPy array", b"%PDF": "a PDF file", b"\x1f\x8b": "a gzip archive",
+}  # fmt: skip
+"""How files begin that people take for a model."""
+
+
+class _NoModelError(ValueError):
+    """The file is of another kind, or nearly nothing of it is there."""
+
+
 Entry = tuple[np.dtype[Any], tuple[int, ...], int]
 """A tensor's dtype, shape and place after the header."""
 
@@ -180,12 +191,17 @@ def _open(path: str | os.PathLike[str]) -> BinaryIO:
 def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Entry], int]:
     """Return the document, the tensors' entries and where the tensors start, everything checked."""
     size = os.fstat(file.fileno()).st_size
-    length = int.from_bytes(file.read(8), "little")
+    start = file.read(8)
+    length = int.from_bytes(start, "little")
     if size < 8 or length > min(MAX_HEADER, size - 8):
-        raise ValueError(
-            f"it is cut short, or not a safetensors file at all: its header would take {length} bytes of a file of "
-            f"{size}, where at most {MAX_HEADER} are allowed; pass a file that model.save(path) wrote"
+        kind = next((kind for magic, kind in _KINDS.items() if start.startswith(magic)), None)
+        cut = (
+            f": its header takes {length} bytes of a file of {size}"
+            if size >= 8 and length <= MAX_HEADER
+            else ""
         )
+        what = f"looks like {kind}" if kind else f"is cut short, or not a safetensors file at all{cut}"
+        raise _NoModelError(f"it {what}; pass a file that model.save(path) wrote")
     header = _json(file.read(length))
     extra = header.pop("__metadata__", None)
     if not isinstance(extra, dict) or extra.keys() != {KEY} or not isinstance(extra[KEY], str):
