@@ -85,10 +85,26 @@ def test_what_cannot_be_read_is_reported_and_the_rest_is_done(home, tmp_path):
     file.write_bytes(file.read_bytes()[:-30])
     outcome = deepconv("evaluate", home / "m.safetensors", folder, "--json")
     assert outcome.status == 1
-    assert {entry["file"] for entry in outcome.json["errors"]} == {"red/a.txt", "green/0.png"}
+    assert [entry["file"] for entry in outcome.json["errors"]] == ["green/0.png"]
+    assert [entry["file"] for entry in outcome.json["skipped_files"]] == ["red/a.txt"]
     assert outcome.json["pictures"] == 7
     assert len(outcome.err.splitlines()) == 2
     assert "can't be" in deepconv("evaluate", home / "m.safetensors", folder, "--strict").error
+
+
+def test_what_never_was_a_picture_is_passed_over(home, tmp_path):
+    folder = colours(tmp_path, "c", {"red": 5, "green": 3})
+    for name in ("README.md", "red/notes.txt", "red/Makefile"):
+        (folder / name).write_text("words")
+    (folder / "blue").mkdir()
+    outcome = deepconv("evaluate", home / "m.safetensors", folder)
+    assert outcome.status == 0
+    assert outcome.err == (
+        "Passed over what is no picture of a class: README.md, blue/, red/Makefile, red/notes.txt; "
+        "--strict refuses them.\n"
+    )
+    (folder / "red" / "phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    assert deepconv("evaluate", home / "m.safetensors", folder).status == 1
 
 
 def test_of_a_ready_split_the_test_part_is_taken(home, tmp_path):

@@ -9,11 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from deepconv.cli import console
+from deepconv.cli.outputs import is_picture_name
 
 __all__ = ["evaluate"]
 
 _MATRIX = 20  # classes up to which the confusion matrix is printed
 _PAIRS = 10  # confusions named where it isn't
+_NAMED = 5  # files passed over that are named
+_UNREAD = (".heic", ".heif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".psd", ".svg", ".eps", ".pdf")
+"""Pictures of kinds that can't be read here, which a person means to be counted."""
 _PARTS = ("all", "train", "validation", "test")
 
 
@@ -43,12 +47,12 @@ def evaluate(
 ) -> int:
     """Tell how often a model names the pictures of a folder right, for every class, and what it takes for what.
 
-    A picture that can't be read is reported and left out; the exit status is then 1. A class that the model doesn't
-    know is an error.
+    A picture that can't be read is reported and left out; the exit status is then 1. Files that are no pictures by
+    their names, and empty folders, are passed over. A class that the model doesn't know is an error.
 
     --json prints accuracy, loss, pictures, mistakes, part, classes ([{"name", "precision", "recall", "support"}, …],
     precision and recall null where there is nothing to divide by), confusion (rows are what a picture is, columns
-    what it was taken for) and errors ([{"file", "error"}, …]).
+    what it was taken for), errors ([{"file", "error"}, …]) and skipped_files ([{"file", "reason"}, …]).
     """
     from deepconv.data import pictures as _needs_pillow  # noqa: F401  (said before any work is done)
     from deepconv.predict import load_classifier
@@ -60,10 +64,14 @@ def evaluate(
             f"evaluate: model {model} can't be read: {error.strerror or error}; name the model.safetensors that "
             f"deepconv train wrote"
         ) from error
-    scores, errors, chosen = _scored(classifier, folder, part, workers=workers, strict=strict)
+    scores, unread, chosen = _scored(classifier, folder, part, workers=workers, strict=strict)
+    skipped = [{"file": file, "reason": reason} for file, reason in unread if _was_no_picture(file, reason)]
+    errors = [{"file": file, "error": reason} for file, reason in unread if not _was_no_picture(file, reason)]
     for entry in errors:
         console.fail(f"{entry['file']}: {entry['error']}")
-    result = _result(scores, chosen, errors)
+    if skipped:
+        console.say_aside(_passed_over([entry["file"] for entry in skipped]))
+    result = _result(scores, chosen, errors, skipped)
     if as_json:
         console.say_json(result)
     else:
@@ -73,8 +81,8 @@ def evaluate(
 
 def _scored(
     classifier: Any, root: Path, part: str | None, *, workers: int, strict: bool
-) -> tuple[Any, list[dict[str, str]], str]:
-    """Return the scores, what could not be read, and which part it was."""
+) -> tuple[Any, list[tuple[str, str]], str]:
+    """Return the scores, what was left out and why, and which part it was."""
     from rich.console import Console
 
     from deepconv.cli.progress import counting
@@ -86,8 +94,20 @@ def _scored(
     if not len(rows):
         raise ValueError(f"evaluate: {root} has no pictures in its {chosen} part; choose another --part")
     scores, failed = classifier.score(folder, rows, workers=workers, strict=strict)
-    skipped = [*folder.skipped, *sorted(failed.items())]
-    return scores, [{"file": file, "error": reason} for file, reason in skipped], chosen
+    return scores, [*folder.skipped, *sorted(failed.items())], chosen
+
+
+def _was_no_picture(file: str, reason: str) -> bool:
+    """Tell a README or an empty folder from a picture that can't be read."""
+    if file.endswith("/"):
+        return not reason.startswith("can't be read")
+    beside = reason.startswith("lies beside")
+    return beside or not (is_picture_name(file) or file.lower().endswith(_UNREAD))
+
+
+def _passed_over(files: list[str]) -> str:
+    named = ", ".join(files[:_NAMED]) + (f" and {len(files) - _NAMED:,} more" if len(files) > _NAMED else "")
+    return f"Passed over what is no picture of a class: {named}; --strict refuses {'them' if len(files) > 1 else 'it'}."
 
 
 def _rows(classifier: Any, folder: Any, part: str | None) -> tuple[Any, str]:
@@ -104,7 +124,9 @@ def _rows(classifier: Any, folder: Any, part: str | None) -> tuple[Any, str]:
     return classifier.part(folder, chosen), chosen
 
 
-def _result(scores: Any, part: str, errors: list[dict[str, str]]) -> dict[str, Any]:
+def _result(
+    scores: Any, part: str, errors: list[dict[str, str]], skipped: list[dict[str, str]]
+) -> dict[str, Any]:
     """Return the numbers; the keys are documented in docs/cli.md."""
     columns = zip(scores.classes, scores.precision, scores.recall, scores.support, strict=True)
     return {
@@ -119,6 +141,7 @@ def _result(scores: Any, part: str, errors: list[dict[str, str]]) -> dict[str, A
         ],
         "confusion": scores.confusion.tolist(),
         "errors": errors,
+        "skipped_files": skipped,
     }
 
 

@@ -8,7 +8,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Job", "Plan", "beside", "check_output", "is_folder", "plan_outputs"]
+__all__ = [
+    "Job",
+    "Plan",
+    "beside",
+    "check_output",
+    "find_pictures",
+    "is_folder",
+    "is_picture_name",
+    "plan_outputs",
+]
 
 # How names of pictures end: what a folder is searched for. Files that are named are read whatever they are called.
 _PICTURES = (
@@ -134,6 +143,42 @@ def plan_outputs(
     return Plan(tuple(jobs), several, tuple(search.errors))
 
 
+def is_picture_name(name: str) -> bool:
+    """Tell whether a file is called as pictures are: what a folder is searched for.
+
+    Args:
+        name: the file's.
+
+    Example:
+        >>> is_picture_name("photo.JPG"), is_picture_name("README.md")
+        (True, False)
+    """
+    return Path(name).suffix.lower() in _PICTURES
+
+
+def find_pictures(op: str, named: Sequence[Path]) -> tuple[list[Path], list[tuple[str, str]]]:
+    """Return the pictures that are meant by files and folders, and folders that can't be looked into, with reasons.
+
+    Args:
+        op: the command, for the message.
+        named: files, which are pictures whatever they are called, and folders whose own pictures are meant.
+
+    Raises:
+        ValueError: a folder holds no pictures.
+
+    Example:
+        >>> find_pictures("predict", [Path("scan")])
+        ([PosixPath('scan')], [])
+    """
+    search = _Search()
+    for name in named:
+        if is_folder(name):
+            _look_into(op, name, None, search, recursive=None)
+        else:
+            search.found.append((name, Path(name.name), None))
+    return [source for source, _, _ in search.found], search.errors
+
+
 def beside(source: Path, tag: str, ending: str | None = None) -> Path:
     """Return the name of a result that lies beside its picture.
 
@@ -211,8 +256,8 @@ def _sibling(root: Path, tag: str) -> Path:
     return root.with_name(f"{root.name or 'pictures'}-{tag}")
 
 
-def _look_into(op: str, root: Path, out: Path | None, search: _Search, *, recursive: bool) -> None:
-    """Add the pictures of a folder, by name, in order; what lies in `out` is none of them."""
+def _look_into(op: str, root: Path, out: Path | None, search: _Search, *, recursive: bool | None) -> None:
+    """Add the pictures of a folder, by name, in order; what lies in `out` is none of them. None: never deeper."""
     before, deeper = len(search.found), False
     own = os.path.realpath(out) if out is not None else None
     for folder, folders, files in _walked(root, search):
@@ -222,13 +267,14 @@ def _look_into(op: str, root: Path, out: Path | None, search: _Search, *, recurs
             continue
         for name in files:
             file = folder / name
-            if file.suffix.lower() in _PICTURES and not name.startswith(".") and file.is_file():
+            if is_picture_name(name) and not name.startswith(".") and file.is_file():
                 search.found.append((file, file.relative_to(root), root))
         if not recursive:
             deeper = bool(folders)
             break
     if len(search.found) == before and not search.errors:
-        hint = "; add --recursive to look into its folders" if deeper else "; name one that has some"
+        deep = "; name its folders" if recursive is None else "; add --recursive to look into its folders"
+        hint = deep if deeper else "; name one that has some"
         raise ValueError(f"{op}: {root} holds no pictures{hint}")
 
 

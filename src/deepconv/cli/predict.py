@@ -8,13 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from deepconv.cli import console
+from deepconv.cli.outputs import find_pictures
 
 __all__ = ["predict"]
 
 
 def predict(
     model: Annotated[Path, typer.Argument(help="The model file that [bold]deepconv train[/] wrote.")],
-    pictures: Annotated[list[Path], typer.Argument(help="Pictures of any format, size and mode.")],
+    pictures: Annotated[
+        list[Path], typer.Argument(help="Pictures of any format, size and mode, or folders of them.")
+    ],
     top: Annotated[
         int | None, typer.Option(min=1, help="How many classes to show: 3, or with --json all of them.")
     ] = None,
@@ -41,8 +44,11 @@ def predict(
             f"deepconv train wrote"
         ) from error
     predictions: list[dict[str, Any]] = []
-    errors: list[dict[str, str]] = []
-    for picture in pictures:
+    found, closed = find_pictures("predict", pictures)
+    errors = [{"file": file, "error": reason} for file, reason in closed]
+    for entry in errors:
+        console.fail(f"{entry['file']}: {entry['error']}")
+    for picture in found:
         try:
             ranking = classifier.classify_file(picture)[:top]
         except ModelError:
