@@ -68,7 +68,6 @@ def taken(call: Callable[[], object]) -> float:
 
 def moved(asked: dict[str, Any]) -> Call:
     """Return a call that tells what a move costs: in all, of convolution, and of encoding."""
-
     import deepconv as dc
     from deepconv.studio.rooms import lab
 

@@ -1,6 +1,7 @@
 // Any kernel on any picture: the result beside the original, and the sum behind each pixel.
 import { ask, askLatest, superseded } from "../api.js";
-import { copy, download, element, field, select, shown, slider } from "../dom.js";
+import { copy, download, element, field, select, slider } from "../dom.js";
+import { explained, frame } from "./pixel.js";
 import { webcam } from "./webcam.js";
 
 const BORDERS = [["reflect", "reflect (edge repeated)"], ["mirror", "mirror (edge not repeated)"], ["edge", "edge"], ["wrap", "wrap"],
@@ -223,41 +224,11 @@ export async function open(root, { values, remember }) {
     try {
       const answer = await askLatest("lab", "pixel", { row, column, settings: wanted() });
       if (answer === superseded || gone) return;
-      sums.replaceChildren(...explained(answer, row, column));
+      const shades = result.getContext("2d").getImageData(column, row, 1, 1).data;
+      sums.replaceChildren(...explained(answer, row, column, { shades, divisor: state.divisor, offset: state.offset }));
       frame(made, result, [row, row], [column, column]);
       frame(seen, original, answer.rows, answer.columns);
     } catch (error) { sums.textContent = error.message; }
-  }
-
-  function explained({ window: pixels, weights, products, sums: found, kernels: count }, row, column) {
-    const names = found.length === 3 ? ["red", "green", "blue"] : ["grey"];
-    const table = (caption, values, kind) => element("div", { class: "scroll" }, element("table", { class: "numbers" },
-      element("caption", {}, caption), element("tbody", {},
-        ...values.map((line) => element("tr", {}, ...line.map((value) => element("td", { class: kind }, shown(value, 2))))))));
-    const sign = (text) => element("span", { class: "sign", "aria-hidden": "true" }, text);
-    const few = weights.length * weights[0].length <= 81; // of more, the products alone
-    const shades = result.getContext("2d").getImageData(column, row, 1, 1).data;
-    const then = [state.divisor === 1 ? "" : ` / ${shown(state.divisor)}`, state.offset ? ` + ${shown(state.offset)} of the range` : ""].join("");
-    const became = (sum, c) => `${shown(sum, 2)}${then}, shown as ${shades[c]}`;
-    return [
-      element("h3", {}, `row ${row}, column ${column}${count > 1 ? ", the first of its two kernels" : ""}`),
-      element("p", {}, found.map((sum, c) => `${names[c]} ${count > 1 ? shown(sum, 2) : became(sum, c)}`).join("; ")),
-      ...pixels.map((plane, c) => element("div", { class: "grids" },
-        ...(few ? [table(`${names[c]}: pixels`, plane, "input"), sign("×"), table("weights", weights, "weights"), sign("→")] : []),
-        table(`${few ? "" : `${names[c]}: `}products, sum ${shown(found[c], 2)}`, products[c], "output"))),
-    ];
-  }
-
-  /** Put a frame around rows and columns of a canvas; what lies beyond the edge, or folds over it, is left out. */
-  function frame(box, canvas, rows, columns) {
-    const span = (list, size) => {
-      const inside = list.filter((index) => index >= 0);
-      return [100 * Math.min(...inside) / size, 100 * (Math.max(...inside) - Math.min(...inside) + 1) / size];
-    };
-    const [top, height] = span(rows, canvas.height);
-    const [left, width] = span(columns, canvas.width);
-    for (const [name, value] of Object.entries({ top, height, left, width })) box.style.setProperty(name, `${value}%`);
-    box.classList.add("placed");
   }
 
   const pointed = (event) => {
