@@ -43,6 +43,7 @@ def test_layers_that_cannot_work(layers, message):
         ({"n_iter_no_change": 0}, "n_iter_no_change=0 is below 1"),
         ({"alpha": -1}, "alpha=-1 is not a finite number ≥ 0"),
         ({"learning_rate_init": np.inf}, "learning_rate_init=inf is not a finite number"),
+        ({"learning_rate_init": 0.0}, "learning_rate_init=0 learns nothing; use 0.01"),
         ({"validation_fraction": 1}, "validation_fraction=1 is not between 0 and 1"),
         ({"batch_size": 0}, "batch_size=0 is below 1"),
         ({"batch_size": "big"}, "batch_size='big' is not a whole number"),
@@ -91,3 +92,13 @@ def test_data_that_cannot_work():
         model.predict(x.reshape(60, -1)[:, :41])
     with pytest.raises(ValueError, match="y has 2 outputs, but the first fit had 1"):
         fitted(x, y, dc.ConvRegressor).partial_fit(x, np.stack([y, y], axis=1))
+
+
+def test_an_argument_that_is_unknown_names_the_estimator():
+    with pytest.raises(TypeError, match=r"ConvRegressor\.__init__\(\) got an unexpected .* 'class_weight'"):
+        dc.ConvRegressor(class_weight="balanced")
+    with pytest.raises(TypeError, match=r"ConvClassifier\.__init__\(\) got an unexpected"):
+        dc.ConvClassifier(classes=2)
+    assert dc.ConvRegressor().get_params().keys() == dc.ConvClassifier().get_params().keys() - {
+        "class_weight"
+    }

@@ -270,6 +270,8 @@ class ConvEstimator(BaseEstimator):  # type: ignore[misc]
         for name in ("alpha", "learning_rate_init"):
             if not 0 <= number(op, name, getattr(self, name)) < math.inf:
                 raise ValueError(f"{op}: {name}={getattr(self, name)} is not a finite number ≥ 0")
+        if self.learning_rate_init == 0:
+            raise ValueError(f"{op}: learning_rate_init=0 learns nothing; use 0.01")
         if not 0 < number(op, "validation_fraction", self.validation_fraction) < 1:
             raise ValueError(f"{op}: validation_fraction={self.validation_fraction} is not between 0 and 1")
         if self.batch_size != "auto" and whole(op, "batch_size", self.batch_size) < 1:

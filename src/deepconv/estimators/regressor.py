@@ -10,6 +10,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from deepconv.arrays import Array
+from deepconv.data.augment import Augment
 from deepconv.estimators.base import ConvEstimator
 from deepconv.estimators.layout import Layout
 from deepconv.estimators.samples import Scale
@@ -33,6 +34,45 @@ class ConvRegressor(MultiOutputMixin, RegressorMixin, ConvEstimator):  # type: i
         >>> ConvRegressor((16, "pool", 32), random_state=0).fit(x, y).score(x, y) > 0.9
         True
     """
+
+    def __init__(
+        self,
+        layers: Any = "auto",
+        *,
+        image_shape: Any = None,
+        channels: str = "auto",
+        solver: str = "adam",
+        alpha: float = 0.01,
+        batch_size: int | str = "auto",
+        learning_rate: str = "one_cycle",
+        learning_rate_init: float = 0.01,
+        max_iter: int = 15,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        augment: bool | Augment | None = None,
+        random_state: Any = None,
+        verbose: bool = False,
+        warm_start: bool = False,
+    ) -> None:
+        super().__init__(
+            layers,
+            image_shape=image_shape,
+            channels=channels,
+            solver=solver,
+            alpha=alpha,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            learning_rate_init=learning_rate_init,
+            max_iter=max_iter,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            augment=augment,
+            random_state=random_state,
+            verbose=verbose,
+            warm_start=warm_start,
+        )
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train a new network, or with `warm_start` go on with the one that is there.
