@@ -268,7 +268,7 @@ def test_a_result_in_the_place_of_a_picture_yet_to_be_read_is_refused(here, rng)
         (["-k", "box", "--divisor", "two"], "--divisor two is no number; write a number, or sum"),
         (["-k", "sobel-x", "--divisor", "sum"], "sum to 0; leave it out"),
         (["-k", "box", "--offset", "nan"], "offset"),
-        (["-k", "box", "--offset", "3"], "offset=3"),
+        (["-k", "box", "--offset", "3"], "filter: --offset 3.0; use"),
         (["-k", "box", "--quality", "0"], "--quality"),
         (["-k", "box size=50", "--border", "crop"], "leaves nothing"),
         (["-k", "box", "-o", "missing/out.png"], "there is no folder 'missing'; make it first"),

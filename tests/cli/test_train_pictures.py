@@ -219,10 +219,10 @@ def test_from_another_models_weights(learned, sketched, photos, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--size", 32], "size=32, but the model to start from has size=16; leave it out"),
+        (["--size", 32], "train: --size 32, but the model to start from has 16; leave it out"),
         (
             ["--model", "resnet"],
-            "model='resnet', but the model to start from brings its own network; leave it out",
+            "train: --model resnet, but the model to start from brings its own network; leave it out",
         ),
     ],
 )
@@ -244,13 +244,13 @@ def test_a_digits_model_is_no_start_for_photographs(photos, tmp_path):
     [
         (lambda p: shutil.rmtree(p), [], "there is no folder photos; name one with"),
         (lambda p: shutil.rmtree(p / "sand") or shutil.rmtree(p / "grass"), [], "has one class alone, 'blue sky'"),
-        (lambda p: (p / "sand" / "1.txt").write_text("x"), ["--strict"], "'sand/1.txt' can't be used"),
+        (lambda p: (p / "sand" / "1.txt").write_text("x"), ["--strict"], "train: 'photos': 'sand/1.txt' can't be used"),
         (lambda p: [f.unlink() for f in list((p / "sand").iterdir())[1:]], [], "class 'sand' has 1 picture"),
-        (lambda p: None, ["--model", "vgg"], "model='vgg' is not one of lenet, small, resnet, mobile"),
-        (lambda p: None, ["--size", 3], "size=3 must be a whole number of at least 8"),
-        (lambda p: None, ["--test", 0], "validation=0.1 and test=0.0 must leave some pictures"),
-        (lambda p: None, ["--learning-rate", 0], "learning_rate=0 teaches nothing"),
-        (lambda p: None, ["--augment", "inf"], "augment=inf must be a finite number"),
+        (lambda p: None, ["--model", "vgg"], "train: --model vgg is not one of lenet, small, resnet, mobile"),
+        (lambda p: None, ["--size", 3], "train: --size 3 must be a whole number of at least 8"),
+        (lambda p: None, ["--test", 0], "train: --validation 0.1 and --test 0.0 must leave some pictures"),
+        (lambda p: None, ["--learning-rate", 0], "train: --learning-rate 0 teaches nothing"),
+        (lambda p: None, ["--augment", "inf"], "train: --augment inf must be a finite number"),
         (lambda p: None, ["--out", "photos/run"], "would lie among the pictures in photos"),
         (lambda p: os.chdir(p), ["."], "would lie among the pictures in ."),
     ],

@@ -14,6 +14,7 @@ from deepconv import __version__
 from deepconv.cli import calibrate, check, console, doctor, evaluate, explain, predict, studio, train
 from deepconv.cli.filter import filter_pictures
 from deepconv.cli.gallery import gallery
+from deepconv.cli.wording import in_words, option_names
 from deepconv.training import TrainingDiverged
 
 __all__ = ["app", "run"]
@@ -88,16 +89,17 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         if error.errno == errno.EPIPE:
             return _reader_has_gone()
-        return console.fail(_says(error))
+        return console.fail(_says(error, arguments))
     except (ValueError, TypeError, OverflowError, MemoryError, TrainingDiverged) as error:
-        return console.fail(_says(error))
+        return console.fail(_says(error, arguments))
 
 
-def _says(error: BaseException) -> str:
+def _says(error: BaseException, arguments: Sequence[str]) -> str:
     if isinstance(error, OSError) and error.strerror:
         name = f": {os.fspath(error.filename)!r}" if error.filename else ""
         return f"{error.strerror}{name}"
-    return str(error) or type(error).__name__
+    command = next((word for word in arguments if word in _COMMANDS), "")
+    return in_words(command, error, option_names(_COMMANDS[command]) if command else {})
 
 
 def _reader_has_gone() -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from deepconv.cli import console
 from deepconv.cli import filter_options as options
 from deepconv.cli.outputs import Job, Plan, plan_outputs
+from deepconv.cli.wording import in_words, option_names
 
 __all__ = ["filter_pictures"]
 
@@ -104,6 +105,7 @@ def _run(
                     if not plan.several:
                         raise
                     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+                    said = in_words("filter", said, option_names(filter_pictures))
                     said = said if str(job.source) in said else f"{job.source}: {said}"
                     console.fail(said)
                     errors.append({"file": str(job.source), "error": said})

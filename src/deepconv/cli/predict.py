@@ -9,6 +9,7 @@ import typer
 
 from deepconv.cli import console
 from deepconv.cli.outputs import find_pictures
+from deepconv.cli.wording import in_words
 
 __all__ = ["predict"]
 
@@ -54,8 +55,9 @@ def predict(
         except ModelError:
             raise
         except (ValueError, OSError) as error:  # OSError: a name that is too long
-            console.fail(str(error))
-            errors.append({"file": str(picture), "error": str(error)})
+            said = in_words("predict", error, {"path": ""})
+            console.fail(said)
+            errors.append({"file": str(picture), "error": said})
             continue
         classes = [{"name": name, "probability": probability} for name, probability in ranking]
         predictions.append({"file": str(picture), "classes": classes})

@@ -148,7 +148,7 @@ def scan_folder(
     _name_empty_folders(folders, files, skipped)
     skipped.sort()
     if strict and skipped:
-        raise ValueError(f"{where}: {_passed_over(skipped)}; remove them, or leave strict out")
+        raise ValueError(f"{where}: {_passed_over(skipped)}; remove them, or leave out strict=True")
     names = [name.split("/") for name in files]
     depth = 1 if folders and "/" in folders[0] else 0
     chosen = _classes(where, {name[depth] for name in names}, skipped, classes)

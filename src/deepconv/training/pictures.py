@@ -252,7 +252,7 @@ def _following(told: PicturesSettings, start: Start) -> PicturesSettings:
     follows = (("size", told.size, size), ("channels", told.channels, channels), ("model", told.model, None))
     for name, given, own in follows:
         if given not in (None, own):
-            has = "brings its own network" if own is None else f"has {name}={own}"
+            has = "brings its own network" if own is None else f"has {own}"
             raise ValueError(f"pictures: {name}={given!r}, but the model to start from {has}; leave it out")
     return replace(told, model=None, size=size, channels=channels)
 
