@@ -23,6 +23,8 @@ from deepconv.arrays import Array
 from deepconv.images.picture import Picture
 from deepconv.images.raw import (
     NATIVE,
+    PIXEL_LIMIT,
+    check_size,
     check_strips,
     png_beside,
     png_chunks,
@@ -35,9 +37,6 @@ from deepconv.images.raw import (
 )  # fmt: skip
 
 __all__ = ["PIXEL_LIMIT", "encode", "opened", "read_image"]
-
-PIXEL_LIMIT = 200_000_000
-"""The largest width times height that is decoded; more is refused before any pixel is."""
 
 # Pictures made of pixels. Formats that run another program (EPS), fetch parts from elsewhere or hold
 # plain data (WMF, FITS, HDF5, …) stay closed.
@@ -141,7 +140,7 @@ def opened(op: str, path: str | os.PathLike[str], pixel_limit: int = PIXEL_LIMIT
             Image.init()  # without it only some of the formats are known
             formats = [name for name in _FORMATS if name in Image.OPEN]
             with Image.open(file, formats=formats) as picture:
-                _check_size(picture.size, pixel_limit)
+                check_size(picture.size, pixel_limit)
                 if isinstance(picture, TiffImageFile):
                     check_strips(dict(picture.tag_v2), file.stat().st_size)
                 yield picture
@@ -179,7 +178,7 @@ def read_image(path: str | os.PathLike[str], *, pixel_limit: int = PIXEL_LIMIT) 
     try:
         with opened(op, path, pixel_limit) as picture:
             pixels, alpha, notes = _deep(picture, op, path, pixel_limit) or _shallow(picture)
-            _check_size(pixels.shape[:2], pixel_limit)  # an icon's header tells less than the picture inside
+            check_size(pixels.shape[:2], pixel_limit)  # an icon's header tells less than the picture inside
             beside = _described(picture)
             profile, changed = picture.info.get("icc_profile"), picture.mode in _OTHER_COLOURS
             return Picture(
@@ -199,11 +198,6 @@ def read_image(path: str | os.PathLike[str], *, pixel_limit: int = PIXEL_LIMIT) 
         ):
             return found
         raise
-
-
-def _check_size(size: tuple[int, ...], pixel_limit: int) -> None:
-    if size[0] * size[1] > pixel_limit:
-        raise ValueError(f"{size[0]}x{size[1]} pixels, more than {pixel_limit:,}; shrink it first")
 
 
 def _reason(error: BaseException) -> str:

@@ -18,13 +18,38 @@ import numpy as np
 from deepconv.arrays import Array
 
 __all__ = [
-    "check_strips", "png_beside", "png_chunks", "ppm_bytes", "read_ppm", "read_tiff", "resolution",
-    "tiff_strips", "upright",
+    "PIXEL_LIMIT", "check_size", "check_strips", "png_beside", "png_chunks", "ppm_bytes", "read_ppm", "read_tiff",
+    "resolution", "tiff_strips", "upright",
 ]  # fmt: skip
+
+PIXEL_LIMIT = 200_000_000
+"""The largest width times height that is decoded; more is refused before any pixel is."""
 
 _BAND = 1 << 20
 _PNG_COLOURS = {1: 0, 2: 4, 3: 2, 4: 6}
 _DEFLATE = (8, 32946)
+
+
+def check_size(size: tuple[int, ...], pixel_limit: int) -> None:
+    """Refuse a picture of more pixels than are allowed.
+
+    Args:
+        size: its two sides.
+        pixel_limit: the most that they may make; named where somebody chose it.
+
+    Raises:
+        ValueError: it has more.
+
+    Example:
+        >>> check_size((12, 9), 100)
+        Traceback (most recent call last):
+        ValueError: 12x9 pixels, more than pixel_limit=100; shrink it first, or raise the limit
+    """
+    if size[0] * size[1] > pixel_limit:
+        usual = pixel_limit == PIXEL_LIMIT
+        limit = f"{pixel_limit:,}" if usual else f"pixel_limit={pixel_limit:,}"
+        remedy = "shrink it first" if usual else "shrink it first, or raise the limit"
+        raise ValueError(f"{size[0]}x{size[1]} pixels, more than {limit}; {remedy}")
 
 
 def png_chunks(pixels: Array, extra: Iterable[tuple[bytes, bytes]] = ()) -> Iterator[bytes]:
@@ -191,8 +216,9 @@ def read_tiff(stream: BinaryIO, tags: Mapping[int, Any], order: str, pixel_limit
         [[1.5, 2.5]]
     """
     width, height, channels = int(tags.get(256, 0)), int(tags.get(257, 0)), int(tags.get(277, 1))
-    if not (width > 0 and height > 0) or width * height > pixel_limit:
-        raise ValueError(f"{width}x{height} pixels, more than {pixel_limit:,}; shrink it first")
+    if not (width > 0 and height > 0):
+        raise ValueError(f"{width}x{height} pixels is no size")
+    check_size((width, height), pixel_limit)
     bits, kind = set(_all(tags.get(258, 1))), set(_all(tags.get(339, 1)))
     types = {(8, 1): "u1", (16, 1): "u2", (16, 3): "f2", (32, 3): "f4", (64, 3): "f8"}
     dtype = types.get((bits.pop(), kind.pop())) if len(bits) == len(kind) == 1 else None

@@ -47,7 +47,8 @@ def read_upload(data: bytes) -> Picture:
         try:
             return read_image(path, pixel_limit=LARGEST)
         except ValueError as error:
-            raise ValueError(str(error).replace(f"read_image: path={path!r}", "the picture")) from None
+            said = str(error).replace(f"read_image: path={path!r}", "the picture")
+            raise ValueError(said.replace("pixel_limit=", "").replace(", or raise the limit", "")) from None
 
 
 def read_model(data: bytes) -> Layer:
