@@ -144,7 +144,9 @@ def test_size_is_checked_before_decoding(tmp_path):
 def test_the_pixel_limit_is_exact(tmp_path):
     Image.fromarray(scene()).save(tmp_path / "a.png")
     assert read_picture(tmp_path / "a.png", pixel_limit=35).shape == (5, 7, 3)
-    with pytest.raises(ValueError, match=r"a\.png.*7x5 pixels, more than pixel_limit=34; shrink it first, or raise the limit"):
+    with pytest.raises(
+        ValueError, match=r"a\.png.*7x5 pixels, more than pixel_limit=34; shrink it first, or raise the limit"
+    ):
         read_picture(tmp_path / "a.png", pixel_limit=34)
 
 

@@ -311,7 +311,9 @@ def test_a_picture_bomb_is_refused_before_it_is_decoded(tmp_path):
         ):
             reader(tmp_path / "bomb.png")
     Image.new("1", (100, 90)).save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match="100x90 pixels, more than pixel_limit=8,999; shrink it first, or raise the limit"):
+    with pytest.raises(
+        ValueError, match="100x90 pixels, more than pixel_limit=8,999; shrink it first, or raise the limit"
+    ):
         read_image(tmp_path / "a.png", pixel_limit=8_999)
     assert read_image(tmp_path / "a.png", pixel_limit=9_000).pixels.shape == (90, 100)
 

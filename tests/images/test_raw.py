@@ -37,7 +37,9 @@ def test_planes_one_after_the_other(rng):
 
 def test_a_size_is_checked_before_memory_is_taken(rng):
     data, tags = stored(rng.random((3, 4)))
-    with pytest.raises(ValueError, match="4x3 pixels, more than pixel_limit=11; shrink it first, or raise the limit"):
+    with pytest.raises(
+        ValueError, match="4x3 pixels, more than pixel_limit=11; shrink it first, or raise the limit"
+    ):
         read_tiff(io.BytesIO(data), tags, "<", 11)
     with pytest.raises(ValueError, match="it holds fewer pixels than its header tells of"):
         read_tiff(io.BytesIO(data), tags | {256: 10**6, 257: 10**6}, "<", 10**13)  # 8 TB
