@@ -51,7 +51,9 @@ def canvas(page, which=1):
 
 def shows(page, expected, seconds=20):
     """Wait until the result is as expected, and hold each pixel against it."""
-    until(page, "n => document.querySelectorAll('canvas.picture')[1]?.width === n", expected.shape[1], seconds)
+    until(
+        page, "n => document.querySelectorAll('canvas.picture')[1]?.width === n", expected.shape[1], seconds
+    )
     for _ in range(60):
         if np.array_equal(canvas(page), expected):
             return
