@@ -68,8 +68,8 @@ def test_every_geometry(words, shape):
             ["--input", "8,64,9,9", "--kernel", 3, "--out", 2, "--groups", 3],
             "--groups 3 does not divide the 64",
         ),
-        (["--input", "8,64,9,9", "--kernel", 3, "--out", 2, "--stride", 0], "stride=0"),
-        (["--input", "8,64,9,9", "--kernel", 3, "--out", 2, "--padding", "full"], "padding='full'"),
+        (["--input", "8,64,9,9", "--kernel", 3, "--out", 2, "--stride", 0], "--stride 0 must be at least 1"),
+        (["--input", "8,64,9,9", "--kernel", 3, "--out", 2, "--padding", "full"], "--padding full is not known"),
         (
             ["--input", "8,64,9,9", "--kernel", 3, "--out", 2, "--padding", "1:2:3"],
             "1:2:3 is not before:after",
