@@ -69,7 +69,10 @@ def test_every_geometry(words, shape):
             "--groups 3 does not divide the 64",
         ),
         (["--input", "8,64,9,9", "--kernel", 3, "--out", 2, "--stride", 0], "--stride 0 must be at least 1"),
-        (["--input", "8,64,9,9", "--kernel", 3, "--out", 2, "--padding", "full"], "--padding full is not known"),
+        (
+            ["--input", "8,64,9,9", "--kernel", 3, "--out", 2, "--padding", "full"],
+            "--padding full is not known",
+        ),
         (
             ["--input", "8,64,9,9", "--kernel", 3, "--out", 2, "--padding", "1:2:3"],
             "1:2:3 is not before:after",

@@ -458,7 +458,7 @@ def test_on_a_terminal_a_bar_moves_and_the_names_go_to_standard_output(here, rng
     assert process.returncode == 1
     assert "Filtering with box" in seen.decode()
     assert "of 3" in seen.decode()
-    assert "deepconv: read_image: path='in/b.png'" in seen.decode()
+    assert "deepconv: filter: 'in/b.png' can't be read" in seen.decode()
 
 
 def readable(terminal):
