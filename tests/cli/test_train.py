@@ -346,7 +346,7 @@ def test_a_wrong_option_is_one_line_and_makes_no_folder(tmp_path, words):
 
 @pytest.mark.full
 def test_the_promise(tmp_path):
-    """99.3 % on average over the seeds 0 to 4, in about 40 CPU seconds and under 500 MB each."""
+    """99.3 % on average over the seeds 0 to 4, in some ten CPU seconds on a quiet machine and under 500 MB each."""
     accuracies, seconds = [], []
     for seed in range(5):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

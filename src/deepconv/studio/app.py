@@ -103,7 +103,7 @@ def _sender(socket: WebSocket) -> Any:
 
 async def _serve(socket: WebSocket, session: Session) -> None:
     """Read questions while another task answers them, until either ends."""
-    await session.send(greeting(session))
+    await session.send(greeting())
     answering = asyncio.create_task(session.run())
     try:
         while True:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from deepconv import __version__
 from deepconv.studio.rooms import check, lab, network, window
-from deepconv.studio.session import Method, Session
+from deepconv.studio.session import Method
 from deepconv.studio.wire import encode
 
 __all__ = ["ROOMS", "greeting"]
@@ -36,11 +35,6 @@ ROOMS: Mapping[str, Mapping[str, Method]] = {
 """The methods by room and name."""
 
 
-def greeting(session: Session) -> str | bytes:
-    """Return the first message to a page: what there is to choose from.
-
-    Args:
-        session: the page's.
-    """
-    hello: dict[str, Any] = {"version": __version__, "rooms": sorted(ROOMS), "model": None}
-    return encode({"room": "studio", "event": "hello", "data": hello})
+def greeting() -> str | bytes:
+    """Return the first message to a page: which library answers."""
+    return encode({"room": "studio", "event": "hello", "data": {"version": __version__}})
