@@ -35,10 +35,11 @@ def opened(visitor, place="#/lab"):
 
 
 def canvas(page, which=1):
-    """Return the pixels of the picture, 0, or of the result, 1."""
+    """Return the pixels of the picture, 0, or of the result, 1; None while the room is being opened."""
     text = page.evaluate(
         """which => {
           const canvas = document.querySelectorAll("canvas.picture")[which];
+          if (!canvas) return null;
           const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
           let text = "";
           for (let i = 0; i < data.length; i += 8192) text += String.fromCharCode(...data.subarray(i, i + 8192));
@@ -46,6 +47,8 @@ def canvas(page, which=1):
         }""",
         which,
     )
+    if text is None:
+        return None
     return np.frombuffer(base64.b64decode(text[0]), np.uint8).reshape(text[1], text[2], 4)[..., :3]
 
 
