@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import deepconv as dc
+from deepconv.engine.algorithms import direct_plan
 from deepconv.engine.choice import TABLE, choose
 from deepconv.engine.problem import PASSES, Problem
 from deepconv.geometry import window
@@ -157,6 +158,28 @@ def test_what_no_memory_holds_is_not_planned_for():
             "matmul",
         )
     assert time.process_time() - start < 20
+
+
+def test_what_takes_a_gigabyte_is_planned_for_at_once():
+    """Sizes are told without the tables of all rows, tiles and images, which took 1 to 30 s where these are many."""
+    f4 = np.dtype("f4")
+    start = time.process_time()
+    for batch, channels, filters, size, kernel, how in (
+        (64, 2**14, 2**14, 8, 3, dict(padding=1)),
+        (2048, 1024, 16, 33, 31, dict(padding=15)),
+        (2**14, 32, 128, 130, 1, dict(stride=3)),
+    ):
+        place = window("conv", (size, size), kernel, **how)
+        choose(
+            Problem(
+                "weight_grad", batch, channels, filters, (size, size), place, 1, f4, workspace_limit=2**28
+            )
+        )
+    assert time.process_time() - start < 0.5
+    image = window("conv", (64, 64), 3, stride=2, padding=1)
+    many = Problem("forward", 2**14, 32, 32, (64, 64), image, 1, f4, workspace_limit=2**28)
+    assert len(direct_plan.table(many)) > 2**17  # an entry for each image
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(

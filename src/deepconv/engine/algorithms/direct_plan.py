@@ -424,36 +424,35 @@ def _add_blocks(
     space, product, axis = plan.space, plan.product, _strip_axis(plan.space)
     row = (space[1].result * space[2].result, space[2].result, 1)
     read, written = math.prod(a.size for a in space), math.prod(a.result for a in space)
-    read_image, written_image = (
-        product.groups * product.channels * read,
-        product.groups * product.filters * written,
-    )
+    read_image = product.groups * product.channels * read
+    written_image = product.groups * product.filters * written
     copied = not all(a.inside for a in space)
     skip = 0 if copied else sum(a.low * step for a, step in zip(space, (*planes[3:], 1), strict=True))
-    sizes: dict[tuple[int, ...], int] = {}
-    found = []
-    for image in range(0, problem.batch, blocks.images):
-        for begin in range(0, space[axis].places, blocks.strip):
-            count = min(blocks.images, problem.batch - image)
-            here = [tuple(max(0, min(blocks.strip, part.places - begin)) if i == axis else part.places
-                          for i, part in enumerate(job)) for job in product.jobs]  # fmt: skip
-            key = (count, *itertools.chain(*here))
-            if key not in sizes:
-                entries = [[*facts, *_add_panels(problem, plan, planes, count, size, lists)]
-                           for facts, size in zip(common, here, strict=True)]  # fmt: skip
-                sizes[key] = lists.add(np.array(entries, np.int64))
-            step = 0 if copied else begin * (*planes[3:], 1)[axis]
-            source = image * read_image + skip + step
-            low = [a.low + (begin * a.pick if i == axis else 0) for i, a in enumerate(space)]
-            extent = [
-                a.reach + (min(blocks.strip, a.places - begin) if i == axis else a.places)
-                for i, a in enumerate(space)
-            ]
-            result = image * written_image + begin * space[axis].step * row[axis]
-            found.append(
-                [count, source, problem.batch * read_image - source, result, sizes[key], *low, *extent]
-            )
-    lists._parts[0][f.BLOCK_LIST] = lists.add(np.array(found, np.int64))
+    images = np.arange(0, problem.batch, blocks.images)
+    begins = np.arange(0, space[axis].places, blocks.strip)
+    counts = np.minimum(blocks.images, problem.batch - images)
+    lengths = np.stack([np.clip(job[axis].places - begins, 0, blocks.strip) for job in product.jobs], 1)
+    several, of = np.unique(counts, return_inverse=True)  # two at most
+    kinds, which = np.unique(lengths, axis=0, return_inverse=True)  # as few
+
+    def entries(count: int, kind: list[int]) -> list[list[int]]:
+        here = [tuple(n if i == axis else part.places for i, part in enumerate(job))
+                for job, n in zip(product.jobs, kind, strict=True)]  # fmt: skip
+        return [[*facts, *_add_panels(problem, plan, planes, count, size, lists)]
+                for facts, size in zip(common, here, strict=True)]  # fmt: skip
+
+    sizes = itertools.product(several.tolist(), kinds.tolist())
+    jobs = np.array([lists.add(np.array(entries(*size), np.int64)) for size in sizes])
+    image, begin = images[:, None], begins[None]
+    source = image * read_image + skip + (0 if copied else begin * (*planes[3:], 1)[axis])
+    result = image * written_image + begin * space[axis].step * row[axis]
+    low = [a.low + (begin * a.pick if i == axis else 0) for i, a in enumerate(space)]
+    extent = [a.reach + (np.minimum(blocks.strip, a.places - begin) if i == axis else a.places)
+              for i, a in enumerate(space)]  # fmt: skip
+    at = jobs.reshape(len(several), -1)[of][:, which.ravel()]
+    columns = (counts[:, None], source, problem.batch * read_image - source, result, at, *low, *extent)
+    found = np.stack(np.broadcast_arrays(*columns), -1).astype(np.int64)
+    lists._parts[0][f.BLOCK_LIST] = lists.add(found)
 
 
 def _add_panels(

@@ -83,10 +83,11 @@ def weight_grad(problem: Problem, dy: Array, x: Array) -> Array:
     )
     work, kernel = _work(problem), KERNELS.weight_grad[problem.dtype]
     turned, read = (x, dy) if work.swapped else (dy, x)
-    operands = (address(turned), address(read), address(dw), work.table_address)
+    table, facts = _told(problem)
+    operands = (turned, read, dw, table)
 
     def run(first: int, stop: int) -> None:
-        kernel(*operands, scratch(work.bytes), work.facts_address, first, stop)
+        kernel(*operands, scratch(work.bytes), facts, first, stop)
 
     threads.share(run, work.blocks * problem.groups, work.threads, multiply_adds=problem.flops // 2)
     return dw
@@ -173,11 +174,12 @@ def _axes(problem: Problem) -> tuple[_Axis, _Axis, _Axis]:
 
 @dataclass(frozen=True)
 class _Work:
-    """What the kernel is told about a problem, and what it takes.
+    """How a problem is computed, and what that takes; the table of its rows is made where it runs.
 
     Attributes:
-        table: where each row (channel, tap) of dwᵀ lies in x from a place on.
         facts: the numbers that kernels/direct_weights.py names.
+        steps: from a channel of x, as it is read, to the next; from a kernel cell to the next on each axis.
+        cells: channels of a group, and kernel cells on each axis.
         blocks: blocks of filters in a group, each a task.
         filters: filters of a block.
         tile_rows: rows of dwᵀ in whole tiles.
@@ -187,8 +189,9 @@ class _Work:
         threads: how many take part.
     """
 
-    table: Array
-    facts: Array
+    facts: tuple[int, ...]
+    steps: tuple[int, ...]
+    cells: tuple[int, ...]
     blocks: int
     filters: int
     tile_rows: int
@@ -196,8 +199,6 @@ class _Work:
     swapped: bool
     bytes: int
     threads: int
-    table_address: int
-    facts_address: int
 
 
 def _tile(problem: Problem) -> tuple[int, int]:
@@ -270,11 +271,20 @@ def _work(problem: Problem) -> _Work:
     numbers += [outer.before, middle.before, outer.span, middle.seen, inner.seen]
     numbers += [inner.zeros, inner.inside, inner.zeros * inner.take - inner.before, copied, swapped]
     numbers += [total, tile_rows, images, band, plane, panel, chunk, *starts]
-    facts, table = np.array(numbers, np.int64), np.zeros(tile_rows + rows, np.int64)
     steps = (lines, inner.seen, 1) if copied else (middle.image * inner.image, inner.image, 1)
-    cells = np.indices((channels, *(a.kernel for a in axes))).reshape(4, -1)
-    table[:total] = [plane, *(a.cell * step for a, step in zip(axes, steps, strict=True))] @ cells
-    taken = starts[-1] + chunk * one
+    cell_steps = plane, *(a.cell * step for a, step in zip(axes, steps, strict=True))
+    cells, taken = (channels, *(a.kernel for a in axes)), starts[-1] + chunk * one
     return _Work(
-        table, facts, blocks, block, tile_rows, copied, swapped, taken, used, address(table), address(facts)
+        tuple(map(int, numbers)), cell_steps, cells, blocks, block, tile_rows, copied, swapped, taken, used
     )  # fmt: skip
+
+
+@lru_cache(maxsize=512)
+def _told(problem: Problem) -> tuple[Array, Array]:
+    """Return what the kernel is told: where each row (channel, tap) of dwᵀ lies in x from a place on, and the facts."""
+    work, at = _work(problem), np.zeros(1, np.int64)
+    for count, step in zip(work.cells, work.steps, strict=True):
+        at = (at[:, None] + np.arange(count) * step).ravel()
+    table = np.zeros(work.tile_rows + _tile(problem)[0], np.int64)  # the last tile asks for one behind it
+    table[: at.size] = at
+    return table, np.array(work.facts, np.int64)

@@ -13,7 +13,7 @@ from deepconv.arrays import Array
 from deepconv.engine import machine
 from deepconv.engine.kernels import threads
 from deepconv.engine.kernels.compile import library
-from deepconv.engine.kernels.memory import address, plain
+from deepconv.engine.kernels.memory import plain
 from deepconv.engine.kernels.workspace import scratch
 from deepconv.engine.problem import Problem
 from deepconv.engine.rates import rates, width
@@ -30,11 +30,11 @@ _REACHED = 0.95
 
 @dataclass(frozen=True)
 class Work:
-    """How one problem is cut up.
+    """How one problem is cut up; the lists of its runs are made where it runs.
 
     Attributes:
-        table: what the kernel is told, kept alive here.
-        described: its address.
+        facts: what the kernel is told first, but for where its lists begin.
+        starts: where the parts of scratch memory begin.
         by_rows: whether threads share the filters; the panels of channels, if not.
         tasks: tiles of filters, or panels of channels.
         rows: filters of a tile.
@@ -44,8 +44,8 @@ class Work:
         padded: channels in whole panels.
     """
 
-    table: Array
-    described: int
+    facts: tuple[int, ...]
+    starts: tuple[int, ...]
     by_rows: bool
     tasks: int
     rows: int
@@ -107,14 +107,13 @@ def work(problem: Problem) -> Work | None:
     return None
 
 
-def _panels(problem: Problem) -> Array:
-    """Return for each panel its first channel and how many numbers it is wide: two vectors or `target.vectors`."""
+def _widths(problem: Problem) -> Array:
+    """Return for each panel how many numbers it is wide: two vectors or `target.vectors`."""
     target = machine.target()
     lanes = target.vector_bytes // problem.dtype.itemsize
     vectors = -(-problem.in_channels // lanes)
     count = -(-vectors // target.vectors)
-    widths = np.array([vectors // count + (i < vectors % count) for i in range(count)]) * lanes
-    return np.stack([np.cumsum(widths) - widths, widths], 1)
+    return (vectors // count + (np.arange(count) < vectors % count)) * lanes
 
 
 def _cut_for(problem: Problem, used: int) -> Work:
@@ -124,16 +123,15 @@ def _cut_for(problem: Problem, used: int) -> Work:
     take = problem.window.stride[-1] if problem.out != problem.image else 1
     deepest = caches.l1 // 2 // (target.vectors * target.vector_bytes)
     chunks = max(1, round(problem.batch * problem.places / deepest))
-    runs, cuts = _cut(_runs(problem), take, chunks)
-    panels, depth = _panels(problem), int(cuts[:, 0].max())
-    padded = int(panels[:, 1].sum())
+    widths, depth = _widths(problem), -(-problem.batch * problem.places // chunks)
+    padded = int(widths.sum())
 
     by_rows = filters >= problem.in_channels
-    tasks = -(-filters // rows) if by_rows else len(panels)
+    tasks = -(-filters // rows) if by_rows else len(widths)
     used = min(used, tasks)
     share = -(-tasks // used)
     own_rows = share * rows if by_rows else -(-filters // rows) * rows
-    own_lanes = padded if by_rows else int(np.sort(panels[:, 1])[-share:].sum())
+    own_lanes = padded if by_rows else int(np.sort(widths)[-share:].sum())
     strip = max(1, caches.l2 // 4 // (depth * item * rows)) * rows  # beside it comes the next one, asked for
     strip = -(-own_rows // rows // -(-own_rows // strip)) * rows
     picked = target.vectors * target.vector_bytes // item * depth * (take > 1)
@@ -141,22 +139,29 @@ def _cut_for(problem: Problem, used: int) -> Work:
     for part in (own_lanes * depth, strip * depth, picked, own_rows * own_lanes):
         starts.append(starts[-1] + -(-(part * item + 2 * target.vector_bytes) // _LINE) * _LINE)
 
-    lists = (_FACTS + runs.size, _FACTS + runs.size + cuts.size)
-    of_x = math.prod(problem.image)
-    facts = [
+    facts = (
         problem.in_channels,
         filters,
-        of_x,
+        math.prod(problem.image),
         problem.places,
         take,
         depth,
         strip,
         chunks,
-        *lists,
-        *starts[:-1],
-    ]
-    table = np.concatenate([np.array(facts), *(a.reshape(-1) for a in (runs, cuts, panels))]).astype(np.int64)
-    return Work(table, address(table), by_rows, tasks, rows, len(panels), used, starts[-1], padded)
+    )
+    return Work(facts, tuple(starts[:-1]), by_rows, tasks, rows, len(widths), used, starts[-1], padded)
+
+
+@lru_cache(maxsize=512)
+def _table(problem: Problem, found: Work) -> Array:
+    """Return what the kernel is told: facts, and the lists of runs, chunks and panels."""
+    *_, take, _, _, chunks = found.facts
+    runs, cuts = _cut(_runs(problem), take, chunks)
+    widths = _widths(problem)
+    panels = np.stack([np.cumsum(widths) - widths, widths], 1)
+    lists = (_FACTS + runs.size, _FACTS + runs.size + cuts.size)
+    facts = np.array([*found.facts, *lists, *found.starts])
+    return np.concatenate([facts, *(a.reshape(-1) for a in (runs, cuts, panels))]).astype(np.int64)
 
 
 def cost(problem: Problem, found: Work) -> float:
@@ -173,10 +178,7 @@ def weight_grad(problem: Problem, found: Work, dy: Array, x: Array) -> Array:
     """Return `dw` of `dy (N, K, *out)` and `x (N, C, *image)`."""
     dtype = problem.dtype
     dy, x, dw = plain(dy, dtype), plain(x, dtype), np.empty(problem.weight_shape, dtype)
-    kernel, operands = (
-        KERNELS.pointwise_weight_grad[dtype],
-        (address(dy), address(x), address(dw), found.described),
-    )
+    kernel, operands = KERNELS.pointwise_weight_grad[dtype], (dy, x, dw, _table(problem, found))
 
     def run(first: int, stop: int) -> None:
         if found.by_rows:

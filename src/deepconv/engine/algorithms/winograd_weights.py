@@ -24,7 +24,7 @@ from deepconv.engine import machine
 from deepconv.engine.algorithms.winograd_blocks import unfit
 from deepconv.engine.kernels import threads
 from deepconv.engine.kernels.compile import library
-from deepconv.engine.kernels.memory import address, plain
+from deepconv.engine.kernels.memory import plain
 from deepconv.engine.kernels.workspace import scratch
 from deepconv.engine.problem import Problem
 from deepconv.engine.rates import rates, width
@@ -55,41 +55,45 @@ _SLAB = 96 * 2**10
 
 @dataclass(frozen=True)
 class Plan:
-    """How one problem is cut up.
+    """How one problem is cut up; tables of all tiles and tasks are made where it runs.
 
     Attributes:
+        cut: the sizes that problem and target give.
         groups: of channels and of filters, a vector each, that are transformed.
         row_tiles: tiles of a row.
         rows: of tiles, of all images.
         at_once: how many of them are transformed before their products are taken.
+        chunk: rows of tiles that are summed by themselves.
+        blocks: where blocks of channels begin, and where the last one ends.
         tasks: blocks of channels times panels of filters, whose products are taken.
-        from_x: what `transform` is told of x.
-        from_dy: and of dy.
-        facts: what `products` is told.
+        slabs: what `transform` is told of the slabs of x and of dy.
+        steps: from a point's transformed numbers to the next's, of x and of dy.
+        sums: numbers of one task's sums.
         bytes_v: of the transformed x.
         bytes_d: of the transformed dy.
         bytes_kept: of all sums, zero where they aren't kept.
         bytes_sums: of one task's sums where they aren't kept.
         own: bytes of each thread.
         threads: how many are worth it.
-        tables: kept alive, as the facts hold their addresses.
     """
 
+    cut: "Cut"
     groups: tuple[int, int]
     row_tiles: int
     rows: int
     at_once: int
+    chunk: int
+    blocks: tuple[int, ...]
     tasks: int
-    from_x: tuple[int, ...]
-    from_dy: tuple[int, ...]
-    facts: tuple[int, ...]
+    slabs: tuple[tuple[int, ...], tuple[int, ...]]
+    steps: tuple[int, int]
+    sums: int
     bytes_v: int
     bytes_d: int
     bytes_kept: int
     bytes_sums: int
     own: int
     threads: int
-    tables: tuple[Array, ...]
 
     @property
     def shared(self) -> int:
@@ -102,13 +106,18 @@ class Plan:
         return self.shared + self.threads * self.own
 
 
-def _starts(out: int, dilation: int) -> list[tuple[int, int]]:
+def _phases(out: int, dilation: int) -> tuple[Array, Array]:
+    """Return the phases of an axis, and how many tiles each has."""
+    phases = np.arange(min(dilation, out))
+    return phases, -(-(out - phases) // (4 * dilation))
+
+
+def _starts(out: int, dilation: int) -> Array:
     """Return for each tile of an axis its first place, and how many of its phase begin there or behind."""
-    found = []
-    for phase in range(min(dilation, out)):
-        tiles = -(-(out - phase) // (4 * dilation))
-        found += [(phase + 4 * dilation * i, tiles - i) for i in range(tiles)]
-    return found
+    phases, tiles = _phases(out, dilation)
+    number = np.arange(tiles.sum()) - np.repeat(np.cumsum(tiles) - tiles, tiles)
+    starts = np.repeat(phases, tiles) + 4 * dilation * number
+    return np.stack([starts, np.repeat(tiles, tiles) - number], 1).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -142,20 +151,17 @@ def _cut(problem: Problem) -> Cut:
 
 def _places(problem: Problem, cut: Cut, room: int) -> tuple[Array, Array]:
     """Return for groups of x (and pieces) and of dy where their first tile is written, and the next how far on."""
-    from_x = [
-        ((piece * cut.deeps + c // cut.deep) * room * cut.deep + c % cut.deep, cut.deep)
-        for c in range(0, problem.in_channels, cut.lanes)
-        for piece in range(math.prod(cut.pieces))
-    ]
-    from_dy = [
-        ((sum(cut.widths[:panel]) * room + v) * cut.lanes, wide * cut.lanes)
-        for panel, wide in enumerate(cut.widths)
-        for v in range(wide)
-    ]
-    return np.array(from_x, np.int64), np.array(from_dy, np.int64)
+    c = np.arange(0, problem.in_channels, cut.lanes)[:, None]
+    at = (np.arange(math.prod(cut.pieces)) * cut.deeps + c // cut.deep) * room * cut.deep + c % cut.deep
+    from_x = np.stack([at.ravel(), np.full(at.size, cut.deep)], 1)
+    wide = np.repeat(cut.widths, cut.widths)  # of the panel that each vector is in
+    first = np.repeat(np.cumsum(cut.widths) - cut.widths, cut.widths)
+    vector = np.arange(cut.vectors)
+    from_dy = np.stack([(first * room + vector - first) * cut.lanes, wide * cut.lanes], 1)
+    return from_x.astype(np.int64), from_dy.astype(np.int64)
 
 
-def _blocks(problem: Problem, cut: Cut, used: int) -> list[int]:
+def _blocks(problem: Problem, cut: Cut, used: int) -> tuple[int, ...]:
     """Return where blocks of channels begin, whose sums fit half of the second cache, and where the last one ends.
 
     They are of equal size, and as many for each thread: three panels of filters alone would be shared two to one.
@@ -164,21 +170,18 @@ def _blocks(problem: Problem, cut: Cut, used: int) -> list[int]:
     most = max(1, machine.caches().l2 // 2 // ((POINTS + problem.window.taps) * wide) // cut.deep)
     least = -(-cut.deeps // most)
     count = min(cut.deeps, -(-least // used) * used)
-    return [cut.deeps * i // count * cut.deep for i in range(count + 1)]
+    return tuple(cut.deeps * i // count * cut.deep for i in range(count + 1))
 
 
-def _tasks(problem: Problem, cut: Cut, room: int, blocks: list[int]) -> Array:
+def _tasks(problem: Problem, cut: Cut, room: int, blocks: tuple[int, ...]) -> Array:
     """Return for each task of products what its kernel says that it reads."""
-    taps = problem.window.taps
-    rows = []
-    for c, end in pairwise(blocks):
-        count = min(end, problem.in_channels) - c
-        for panel, wide in enumerate(cut.widths):
-            vector = sum(cut.widths[:panel])
-            k = vector * cut.lanes
-            sizes = (-(-count // cut.deep), count, wide, problem.out_channels - k)
-            rows.append((c * room, vector * room * cut.lanes, *sizes, (k * problem.in_channels + c) * taps))
-    return np.array(rows, np.int64)
+    bounds, wide = np.array(blocks)[:, None], np.array(cut.widths)
+    c, vector = bounds[:-1], np.cumsum(wide) - wide
+    count = np.minimum(bounds[1:], problem.in_channels) - c
+    k = vector * cut.lanes
+    at = (k * problem.in_channels + c) * problem.window.taps
+    columns = (c * room, k * room, -(-count // cut.deep), count, wide, problem.out_channels - k, at)
+    return np.stack(np.broadcast_arrays(*columns), -1).reshape(-1, len(columns)).astype(np.int64)
 
 
 def _point_step(numbers: int, item: int) -> int:
@@ -190,102 +193,110 @@ def _point_step(numbers: int, item: int) -> int:
 def plan(problem: Problem) -> Plan:
     """Return how a problem is cut up, in more parts than is best where the workspace limit wants it."""
     cut, limit = _cut(problem), problem.workspace_limit
-    starts = [_starts(out, d) for out, d in zip(problem.out, problem.window.dilation, strict=True)]
-    rows = problem.batch * len(starts[0])
+    sides = zip(problem.out, problem.window.dilation, strict=True)
+    lines, tiles = (int(_phases(out, d)[1].sum()) for out, d in sides)
+    rows = problem.batch * lines
     item = problem.dtype.itemsize
-    row_bytes = len(starts[1]) * POINTS * (cut.depth + cut.vectors * cut.lanes) * item
+    row_bytes = tiles * POINTS * (cut.depth + cut.vectors * cut.lanes) * item
     sums = POINTS * cut.depth * cut.vectors * cut.lanes * item
-    chunks = -(-rows // max(1, _CHUNK // len(starts[1])))
+    chunks = -(-rows // max(1, _CHUNK // tiles))
     chunk = -(-rows // chunks)
     at_once = _AT_ONCE * min(problem.threads, 4)  # more threads meet less often
     most = max(1, max(at_once, min(sums, machine.caches().l3)) // (row_bytes * chunk))
     while True:
         at_once = -(-chunks // -(-chunks // most)) * chunk
-        found = _plan(problem, cut, starts, min(rows, at_once), chunk)
+        found = _plan(problem, cut, (rows, tiles), min(rows, at_once), chunk)
         if most == 1 or found.workspace <= limit:
             return found
         most = max(1, min(most, chunks) // 2)
 
 
-def _plan(problem: Problem, cut: Cut, starts: list[list[tuple[int, int]]], at_once: int, chunk: int) -> Plan:
-    """Return how a problem is cut up where so many rows of tiles are transformed at once."""
-    item, window = problem.dtype.itemsize, problem.window
-    rows = np.array(starts[0], np.int64)
-    columns = np.array([start for start, _ in starts[1]], np.int64)
-    tiles, all_rows = len(columns), problem.batch * len(rows)
-    room = at_once * tiles
+def _plan(problem: Problem, cut: Cut, tiles: tuple[int, int], at_once: int, chunk: int) -> Plan:
+    """Return how a problem is cut up: all rows of tiles and the tiles of each, `at_once` of the rows transformed."""
+    item, window, (all_rows, row_tiles) = problem.dtype.itemsize, problem.window, tiles
+    room = at_once * row_tiles
     v_step, d_step = (_point_step(n * room, item) for n in (cut.depth, cut.vectors * cut.lanes))
 
     wide = max(cut.widths) * cut.lanes
-    multiply_adds = POINTS * all_rows * tiles * cut.depth * cut.vectors * cut.lanes
+    multiply_adds = POINTS * all_rows * row_tiles * cut.depth * cut.vectors * cut.lanes
     used = threads.worth(problem.threads, multiply_adds)
     blocks = _blocks(problem, cut, used)
     block = max(end - c for c, end in pairwise(blocks))
-    tasks = _tasks(problem, cut, room, blocks)
+    tasks = (len(blocks) - 1) * len(cut.widths)
     sums = math.prod(cut.pieces) * POINTS * block * wide
-    kept = sums * len(tasks) if at_once < all_rows else 0
+    kept = sums * tasks if at_once < all_rows else 0
 
-    x_places, dy_places = _places(problem, cut, room)
-    common = (address(rows), len(rows), address(columns), tiles, *window.dilation)
-    before, apart = (window.padding[0][0], window.padding[1][0]), window.dilation[1]
-    x_slab, x_facts = _slab(problem.image, before, cut, starts, apart, cut.pieces, 6)
-    dy_slab, dy_facts = _slab(problem.out, (0, 0), cut, starts, apart, (1, 1), 4)
-    step = problem.in_channels * window.taps
+    before = (window.padding[0][0], window.padding[1][0])
+    x_slab, x_facts = _slab(problem, problem.image, before, cut, cut.pieces, 6)
+    dy_slab, dy_facts = _slab(problem, problem.out, (0, 0), cut, (1, 1), 4)
     own = max(x_slab, dy_slab, (0 if kept else sums) + block * window.taps * wide) * item
     return Plan(
+        cut=cut,
         groups=(-(-problem.in_channels // cut.lanes), -(-problem.out_channels // cut.lanes)),
-        row_tiles=tiles,
+        row_tiles=row_tiles,
         rows=all_rows,
         at_once=at_once,
-        tasks=len(tasks),
-        from_x=(problem.in_channels, *x_facts, *common, *cut.pieces, v_step, address(x_places), 6),
-        from_dy=(problem.out_channels, *dy_facts, *common, 1, 1, d_step, address(dy_places), 4),
-        facts=(
-            v_step,
-            cut.deeps * cut.deep * room,
-            d_step,
-            room,
-            chunk * tiles,
-            sums if kept else 0,
-            step,
-            *window.kernel,
-            address(tasks),
-        ),
+        chunk=chunk,
+        blocks=blocks,
+        tasks=tasks,
+        slabs=(x_facts, dy_facts),
+        steps=(v_step, d_step),
+        sums=sums,
         bytes_v=v_step * POINTS * item,
         bytes_d=d_step * POINTS * item,
         bytes_kept=-(-kept * item // 64) * 64,
         bytes_sums=0 if kept else sums * item,
         own=own,
         threads=used,
-        tables=(rows, columns, x_places, dy_places, tasks),
     )
 
 
+_Words = tuple[int | Array, ...]
+
+
+@lru_cache(maxsize=512)
+def _told(problem: Problem) -> tuple[_Words, _Words, _Words]:
+    """Return what `transform` is told of x and of dy, and what `products` is."""
+    p, window = plan(problem), problem.window
+    cut, room = p.cut, p.at_once * p.row_tiles
+    rows, columns = (_starts(out, d) for out, d in zip(problem.out, window.dilation, strict=True))
+    x_places, dy_places = _places(problem, cut, room)
+    common: _Words = (rows, len(rows), columns[:, 0].copy(), len(columns), *window.dilation)
+    (v_step, d_step), (of_x, of_dy) = p.steps, p.slabs
+    from_x: _Words = (problem.in_channels, *of_x, *common, *cut.pieces, v_step, x_places, 6)
+    from_dy: _Words = (problem.out_channels, *of_dy, *common, 1, 1, d_step, dy_places, 4)
+    kept = p.sums if p.bytes_kept else 0
+    strides = (v_step, cut.deeps * cut.deep * room, d_step, room, p.chunk * p.row_tiles, kept)
+    tasks = _tasks(problem, cut, room, p.blocks)
+    facts: _Words = (*strides, problem.in_channels * window.taps, *window.kernel, tasks)
+    return from_x, from_dy, facts
+
+
 def _slab(
+    problem: Problem,
     image: tuple[int, ...],
     before: tuple[int, int],
     cut: Cut,
-    starts: list[list[tuple[int, int]]],
-    dilation: int,
     pieces: tuple[int, int],
     patch: int,
 ) -> tuple[int, tuple[int, ...]]:
     """Return the numbers of a slab, and what `transform` is told of it and of the images.
 
     Args:
+        problem: whose tiles they are.
         image: height and width.
         before: rows and columns of zeros before it.
         cut: the sizes.
-        starts: of the tiles on each axis.
-        dilation: of columns.
         pieces: that the kernel is cut into.
         patch: pixels of a tile's patch on an axis.
     """
-    last = max(start for start, _ in starts[1])
-    columns = last + dilation * (patch - 1 + 3 * (pieces[1] - 1)) + 1
+    (high, wide), (down, across) = problem.out, problem.window.dilation
+    phases, tiles = _phases(wide, across)
+    last = int((phases + 4 * across * (tiles - 1)).max())
+    columns = last + across * (patch - 1 + 3 * (pieces[1] - 1)) + 1
     more = patch - 4 + 3 * (pieces[0] - 1)
     strip = (_SLAB // (columns * machine.target().vector_bytes) - more) // 4
-    strip = min(max(1, strip), starts[0][0][1])
+    strip = min(max(1, strip), -(-high // (4 * down)))
     numbers = (columns * (4 * strip + more) + cut.lanes) * cut.lanes
     return numbers, (*image, -before[0], -before[1], columns, strip)
 
@@ -305,7 +316,8 @@ def workspace(problem: Problem) -> int:
 
 def cost(problem: Problem) -> float:
     """Return the nanoseconds it takes: 36 products a tile, tiles transformed, sums kept and mapped back."""
-    rate, p, cut = rates(), plan(problem), _cut(problem)
+    rate, p = rates(), plan(problem)
+    cut = p.cut
     filters = cut.vectors * cut.lanes
     products = 2 * POINTS * p.rows * p.row_tiles * cut.depth * filters
     tiles = POINTS * p.rows * p.row_tiles * (cut.depth + filters)
@@ -318,9 +330,8 @@ def weight_grad(problem: Problem, dy: Array, x: Array) -> Array:
     """Return `dw` of `dy (N, K, *out)` and `x (N, C, *image)`."""
     dtype = problem.dtype
     dy, x, dw = plain(dy, dtype), plain(x, dtype), np.empty(problem.weight_shape, dtype)
-    p = plan(problem)
+    p, (from_x, from_dy, facts) = plan(problem), _told(problem)
     transform, products = KERNELS.transform[dtype], KERNELS.products[dtype]
-    x_at, dy_at, dw_at = address(x), address(dy), address(dw)
     v = scratch(p.shared + p.own)
     d, m = v + p.bytes_v, v + p.bytes_v + p.bytes_d
     mine, caller = v + p.shared, get_ident()
@@ -332,14 +343,14 @@ def weight_grad(problem: Problem, dy: Array, x: Array) -> Array:
         def transformed(first: int, stop: int, row: int = row, end: int = end) -> None:
             own = mine if get_ident() == caller else scratch(p.own)
             x_groups, dy_groups = ((n * first // slices, n * stop // slices) for n in (groups, filters))
-            transform(x_at, v, own, row, end, *x_groups, *p.from_x)
-            transform(dy_at, d, own, row, end, *dy_groups, *p.from_dy)
+            transform(x, v, own, row, end, *x_groups, *from_x)
+            transform(dy, d, own, row, end, *dy_groups, *from_dy)
 
         def multiplied(first: int, stop: int, row: int = row, end: int = end) -> None:
             own = mine if get_ident() == caller else scratch(p.own)
             tiles, sums = (end - row) * p.row_tiles, m if p.bytes_kept else own
             taps = own + p.bytes_sums
-            products(v, d, sums, taps, dw_at, tiles, row == 0, end == p.rows, first, stop, *p.facts)
+            products(v, d, sums, taps, dw, tiles, row == 0, end == p.rows, first, stop, *facts)
 
         threads.share(transformed, slices, p.threads, _PIECES)
         threads.share(multiplied, p.tasks, p.threads, _PIECES)
