@@ -8,6 +8,7 @@ import pytest
 
 from deepconv.check.report import check_file
 from deepconv.cli.app import run
+from tests.check.inside import changed, examined
 
 IM2COL = """
     import numpy as np
@@ -96,12 +97,8 @@ PLAIN = """
 
 
 def checked(tmp_path, text, *changes, **options):
-    text = textwrap.dedent(text)
-    for before, after in changes:
-        assert text.count(before) >= 1, before
-        text = text.replace(before, after)
     file = tmp_path / "my_conv.py"
-    file.write_text(text)
+    file.write_text(changed(text, *changes))
     return check_file(file, **options)
 
 
@@ -159,13 +156,12 @@ def assert_named(report, result, words):
         assert words in found[0].reason
 
 
-@pytest.mark.full
 @pytest.mark.parametrize(("text", "change", "result", "words"), SLIPS)
-def test_a_planted_slip_is_found_and_named(tmp_path, text, change, result, words):
-    assert_named(checked(tmp_path, text, change), result, words)
+def test_a_planted_slip_is_found_and_named(text, change, result, words):
+    assert_named(examined(text, change), result, words)
 
 
-# A process each: by default several slips are planted in one file, which hide nothing of each other.
+# In a process of their own, several in one file, which hide nothing of each other.
 TOGETHER = [
     (PAIR, ["the kernel is flipped", "averaged over the batch", "summed over the wrong axes"]),
     (PLAIN, ["the padding is missing"]),

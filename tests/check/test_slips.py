@@ -5,6 +5,8 @@ import pytest
 
 from deepconv.check.cases import Case
 from deepconv.check.slips import SLIPS, reason, same
+from tests.check.inside import examined
+from tests.check.test_check import GATHER, IM2COL, PAIR, PLAIN, REPAIRS
 
 TWO, THREE = Case("two", n=2, c=2, k=3, image=(5, 7)), Case("three", n=3, c=2, k=3, image=(5, 7))
 
@@ -52,3 +54,108 @@ def test_equal_is_up_to_float32s_rounding():
     assert same(right.astype(np.float32), right)
     assert not same(right + 1e-3, right)
     assert not same(right[:-1], right)
+
+
+# What a person writes, and the one sentence that is true of it; the texts are NumPy alone and know no `Case`.
+FORWARD = ('    s, p = conv_param["stride"], conv_param["pad"]\n    cols = im2col(x, w.shape[2:], s, p)\n    y',
+           '    s, p = {}, {}\n    cols = im2col(x, w.shape[2:], s, p)\n    y')  # fmt: skip
+ROWS = "rows.append(x[:, :, i:i + k1, j:j + k2].reshape(n, -1))"
+FLAT = ("x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))\n", """own = x.shape[2:]
+    x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+""")  # fmt: skip
+INDEXED = """at = [(ch * own[0] + i + a) * own[1] + j + b for ch in range(c) for a in range(k1) for b in range(k2)]
+            rows.append(x.reshape(n, -1)[:, at])"""
+MEANS = """seen = np.zeros_like(x)
+    for row in range(cols.shape[1]):
+        i, j = row // wide * stride, row % wide * stride
+        seen[:, :, i:i + k1, j:j + k2] += 1
+    x = x / np.maximum(seen, 1)
+    return x[:, :, padding:"""
+BACK = "dx = col2im(rows @ w.reshape(len(w), -1), x.shape[2:], w.shape[2:], s, p)"
+
+
+def settings(stride='conv_param["stride"]', padding='conv_param["pad"]'):
+    return FORWARD[0], FORWARD[1].format(stride, padding)
+
+
+def places(step_down, step_right, pad):
+    """Return changes that make PLAIN step and pad so."""
+    return [
+        ("np.pad(image, padding)", f"np.pad(image, {pad})"),
+        ("(h - r) // stride", f"(h - r) // {step_down}"),
+        ("(w - s) // stride", f"(w - s) // {step_right}"),
+        ("i * stride:i * stride + r", f"i * {step_down}:i * {step_down} + r"),
+        ("j * stride:j * stride + s", f"j * {step_right}:j * {step_right} + s"),
+    ]
+
+
+WRITTEN = [
+    (PAIR, [("w.reshape(len(w), -1).T + b", "w.reshape(len(w), -1).T / x.shape[1] + b")], "the output",
+     "the channels are averaged, not summed"),
+    (PAIR, [("reshape(len(x), len(w), h, wide)", "reshape(len(x), len(w), h, wide).swapaxes(2, 3)")], "the output",
+     "rows and columns of the output are swapped"),
+    (PAIR, [settings(stride="1")], "the output", "the stride is missing"),
+    (PAIR, [settings(padding="0")], "the output", "the padding is missing"),
+    (PAIR, [settings("1", "0")], "the output", "both the stride and the padding are missing"),
+    (PLAIN, places("stride", 1, "padding"), "the output", "the stride is heeded down the rows only"),
+    (PLAIN, places(1, "stride", "padding"), "the output", "the stride is heeded along the columns only"),
+    (PLAIN, places("stride", "stride", "((padding, padding), (0, 0))"), "the output",
+     "the padding is added above and below only"),
+    (PLAIN, places("stride", "stride", "((0, 0), (padding, padding))"), "the output",
+     "the padding is added left and right only"),
+    (IM2COL, [("    for i in range(0, h - k1 + 1, stride):\n        for j in range(0, w - k2 + 1, stride):",
+               "    for j in range(0, w - k2 + 1, stride):\n        for i in range(0, h - k1 + 1, stride):")],
+     "the matrix of windows", "the places are listed column by column"),
+    (IM2COL, [(ROWS, ROWS.replace(".reshape", ".transpose(0, 2, 3, 1).reshape"))], "the matrix of windows",
+     "the channels stand last in each row"),
+    (IM2COL, [("(0, 0), (padding, padding), (padding, padding)", "(0, 0), (0, 0), (0, 0)")], "the matrix of windows",
+     "the padding is missing"),
+    (IM2COL, [FLAT, ("h - k1 + 1", "own[0] - k1 + 1"), ("w - k2 + 1", "own[1] - k2 + 1")], "the matrix of windows",
+     "padding is left out of an index: the last place is n + 2·padding − k, not n − k"),
+    (IM2COL, [FLAT, (ROWS, INDEXED)], "the matrix of windows",
+     "padding is left out of an index: rows of the padded image are n2 + 2·padding long, not n2"),
+    (IM2COL, [("return x[:, :, padding:", MEANS)], "the image put back together",
+     "cells are averaged instead of summed"),
+    (PAIR, [(BACK, BACK.replace("s, p)", "s, p) / len(x)"))], "the input's gradient", "averaged over the batch"),
+    (PAIR, [(BACK, BACK.replace("w.reshape", "w.swapaxes(2, 3).reshape"))], "the input's gradient",
+     "rows and columns of the kernel are swapped"),
+    (PAIR, [(BACK, BACK.replace(" s, p)", " 1, p)"))], "the input's gradient", None),
+    (PAIR, [("return dx, dw, db", "return dx, dw / rows.shape[1], db")], "the weights' gradient",
+     "averaged over the places of the window"),
+    (PAIR, [("return dx, dw, db", "return dx, dw / rows.shape[1] / len(x), db")], "the weights' gradient",
+     "averaged over images and places"),
+    (PAIR, [("return dx, dw, db", "return dx, dw[:, :, ::-1, ::-1], db")], "the weights' gradient",
+     "the kernel's gradient is flipped"),
+    (PAIR, [("return dx, dw, db", "return dx, dw.swapaxes(2, 3), db")], "the weights' gradient",
+     "rows and columns of the kernel are swapped"),
+    (PAIR, [("return dx, dw, db", "return dx, dw, db / rows.shape[1]")], "the bias's gradient",
+     "averaged over the places of the window"),
+    (GATHER, [REPAIRS["padding"]], "the image put back together", "a window's number counts from −padding"),
+    (GATHER, [REPAIRS["stride"]], "the image put back together", "divide a window's start by the stride"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "changes", "result", "words"), WRITTEN)
+def test_what_people_write_is_called_what_it_is(text, changes, result, words):
+    found = [
+        finding for finding in examined(text, *changes).findings if finding.case and finding.result == result
+    ]
+    assert len(found) == 1
+    if words is None:
+        assert found[0].reason is None
+    else:
+        assert words in (found[0].reason or "nothing")
+
+
+def test_of_slips_that_explain_as_much_the_first_is_named():
+    """With one image an average over its places is one over everything, too."""
+    case = Case("one image", c=2, image=(5, 7))
+    assert "over the places" in reason("dw", [(case, case.expected("dw") / 15)])
+    assert "over the places" in reason("db", [(case, case.expected("db") / 15)])
+
+
+def test_what_runs_past_the_end_counts_as_what_would():
+    """The post's index without its division runs past the end of the matrix, and that is its sign."""
+    wide = Case("wide", image=(8, 11), stride=2, padding=1)
+    assert "missing stride" in (reason("image", [(wide, None)]) or "")
+    assert reason("image", [(wide, None)], [wide]) is None

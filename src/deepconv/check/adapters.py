@@ -290,7 +290,7 @@ def _layer(name: str, kind: type) -> Adapter:
         }  # fmt: skip
         layer = kind(**_bind(f"{name}()", make, given))
         form = _set(name, layer, _WEIGHTS, weight)
-        _set(name, layer, _BIASES, case["bias"])
+        form_of_bias = _set(name, layer, _BIASES, case["bias"])
         found = {"y": _flat(layer.forward(case["x"]))}
         if hasattr(layer, "backward"):
             found["dx"] = _flat(_way_back(found, lambda: layer.backward(case["dy"])))
@@ -298,7 +298,7 @@ def _layer(name: str, kind: type) -> Adapter:
             if dw is not None:
                 found["dw"] = form(np.asarray(dw))
             if db is not None:
-                found["db"] = np.asarray(db)
+                found["db"] = form_of_bias(np.asarray(db))
         return found
 
     results = ("y", "dx", "dw", "db") if hasattr(kind, "backward") else ("y",)
@@ -317,8 +317,15 @@ def _attribute(layer: object, names: tuple[str, ...]) -> Any:
     return next((getattr(layer, known[name]) for name in names if name in known), None)
 
 
+def _from_form(own: tuple[int, ...], back: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    return lambda found: back(found) if found.shape == own else found
+
+
 def _set(name: str, layer: object, names: tuple[str, ...], value: Array) -> Callable[[Array], Array]:
-    """Put our numbers into the layer in the form its own have; return how to turn that form back into ours."""
+    """Put our numbers into the layer in the form its own have; return how to turn that form back into ours.
+
+    What has another form is left as it is, to be found right or wrong.
+    """
     known = {word.lower(): word for word in vars(layer)}
     attribute = next((known[word] for word in names if word in known), None)
     if attribute is None:
@@ -337,7 +344,7 @@ def _set(name: str, layer: object, names: tuple[str, ...], value: Array) -> Call
     for form, back in forms:
         if form.shape == own:
             setattr(layer, attribute, form.copy())
-            return back
+            return _from_form(own, back)
     raise ValueError(
         f"class {name}: {attribute} has shape {own}; (K, C, R, S) = {value.shape} or (C·R·S, K) = {flat.T.shape} is "
         f"understood"

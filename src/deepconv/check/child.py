@@ -111,6 +111,7 @@ def main() -> None:
     os.dup2(silence, 2)
     requests = os.fdopen(os.dup(0), "rb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    write(answers, {"ready": True}, {})  # from here on it is the person's code that takes the time
     _limit(seconds, size)
     try:
         adapters = _load(path)

@@ -154,7 +154,7 @@ def _check(process: Sandbox, number: int, offer: dict[str, Any], notes: list[str
             if outcome is None:
                 continue
             held = replace(case, biased="bias" not in found)
-            wrong = isinstance(outcome, Failed) or not same(outcome, held.expected(result))
+            wrong = isinstance(outcome, Failed) or not same(held.expected(result), outcome)
             (failures if wrong else passes)[result].append((held, outcome))
     return [
         _finding(offer["name"], result, failures[result], [case for case, _ in passes[result]])

@@ -19,6 +19,8 @@ from deepconv.check.child import read, write
 __all__ = ["Failed", "Sandbox", "sandbox"]
 
 _MOST_ANSWER = 64 * 2**20
+_START = 60.0
+"""Seconds that Python and NumPy may take to start on a busy machine, before the person's code runs."""
 
 
 class Failed(ValueError):
@@ -51,7 +53,8 @@ class Sandbox:
 
     def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
         self._process, self._seconds = process, seconds
-        self.offers: list[dict[str, Any]] = self._receive()[0]["offers"]
+        self._receive(max(_START, seconds))
+        self.offers: list[dict[str, Any]] = self._receive(seconds)[0]["offers"]
 
     def call(
         self, offer: int, operands: Mapping[str, Array], settings: Mapping[str, int]
@@ -73,16 +76,16 @@ class Sandbox:
             write(stream, {"offer": offer, "settings": dict(settings)}, dict(operands))
         except BrokenPipeError:
             raise Failed("the process has ended") from None
-        return self._receive()[1]
+        return self._receive(self._seconds)[1]
 
-    def _receive(self) -> tuple[dict[str, Any], dict[str, Array]]:
+    def _receive(self, seconds: float) -> tuple[dict[str, Any], dict[str, Array]]:
         stream, late = self._process.stdout, threading.Event()
 
         def give_up() -> None:
             late.set()
             _kill(self._process)
 
-        timer = threading.Timer(self._seconds, give_up)
+        timer = threading.Timer(seconds, give_up)
         timer.daemon = True
         timer.start()
         try:
@@ -90,7 +93,7 @@ class Sandbox:
                 raise EOFError
             head, arrays = read(stream, _MOST_ANSWER)
         except EOFError:
-            raise Failed(self._ending(late.is_set())) from None
+            raise Failed(self._ending(late.is_set(), seconds)) from None
         except Exception as error:  # noqa: BLE001 - the answers come from a stranger's process
             raise Failed(f"the process answered with something else ({type(error).__name__})") from None
         finally:
@@ -99,9 +102,9 @@ class Sandbox:
             raise Failed(str(head["error"]), head.get("line"), arrays)
         return head, arrays
 
-    def _ending(self, late: bool) -> str:
+    def _ending(self, late: bool, seconds: float) -> str:
         if late:
-            return f"it takes longer than {self._seconds:g} seconds"
+            return f"it takes longer than {seconds:g} seconds"
         status = self._process.wait(5)
         if status in {-signal.SIGXCPU, -signal.SIGKILL}:
             return "it takes more processor time than it may"
@@ -125,7 +128,7 @@ def sandbox(path: Path, *, seconds: float = 10.0, memory: int = 4 * 2**30) -> It
     """
     keep = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "SYSTEMROOT") if name in os.environ}
     environment = {**keep, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "DEEPCONV_COMPILED": "0"}
-    limits = [str(int(10 * seconds)), str(memory)]
+    limits = [str(max(1, int(10 * seconds))), str(memory)]
     with tempfile.TemporaryDirectory(prefix="deepconv-check-") as folder:
         process = subprocess.Popen(
             [sys.executable, "-I", "-B", "-m", "deepconv.check.child", str(path.resolve()), *limits],
