@@ -8,10 +8,13 @@ import socket
 import subprocess
 import sys
 import time
+import webbrowser
 
 import pytest
 
+import deepconv as dc
 from deepconv.cli.app import run
+from deepconv.studio import server
 
 
 @contextlib.contextmanager
@@ -74,3 +77,27 @@ def test_what_cannot_be_is_one_line(tmp_path, capsys):
 def test_ports_that_are_none(port, capsys):
     assert run(["studio", "--port", port]) == 2
     assert "--port" in capsys.readouterr().err
+
+
+def test_a_browser_is_opened_unless_it_is_not_wanted(monkeypatch, capsys, tmp_path):
+    """With the address that was printed; and all options reach the server."""
+    opened, served = [], []
+
+    def serve(*, ready, **options):
+        served.append(options)
+        ready("http://127.0.0.1:8731/token/")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(server, "serve", serve)
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    path = tmp_path / "model.safetensors"
+    dc.Linear(3, 2).initialize((3,)).save(path)
+    assert run(["studio", "--host", "::1", "--port", "9001", "--model", str(path)]) == 0
+    assert opened == ["http://127.0.0.1:8731/token/"]
+    assert run(["studio", "--no-browser"]) == 0
+    assert len(opened) == 1
+    assert served == [
+        {"host": "::1", "port": 9001, "model": path},
+        {"host": "127.0.0.1", "port": None, "model": None},
+    ]
+    assert capsys.readouterr().out.count("The studio is at http://127.0.0.1:8731/token/\n") == 2

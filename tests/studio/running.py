@@ -9,7 +9,7 @@ from websockets.sync.client import connect
 
 from deepconv.studio.app import create_app
 from deepconv.studio.security import Gate
-from deepconv.studio.server import MOST_BYTES, bind
+from deepconv.studio.server import bind, configured
 from deepconv.studio.wire import decode, encode
 
 
@@ -59,13 +59,7 @@ def running(host="127.0.0.1", **options):
     """Run a studio in a thread for as long as the block takes."""
     listening = bind("127.0.0.1", 0)
     token = "a-token-for-tests"
-    config = uvicorn.Config(
-        create_app(Gate(token, host), **options),
-        log_level="critical",
-        ws_max_size=MOST_BYTES,
-        ws_per_message_deflate=False,
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(configured(create_app(Gate(token, host), **options)))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     try:

@@ -191,3 +191,19 @@ def test_uploads_that_are_refused(studio, data, words):
         assert words in error
         assert "/proc" not in error
         assert client.ask("lab", "load")[0]["result"]["height"] == 300
+
+
+@pytest.mark.parametrize("end", ["", "/", "/.", "//", " "])
+def test_no_file_of_this_machine_is_read(studio, tmp_path, end):
+    """Nor told of: what stands in it would be in the message."""
+    path = tmp_path / "secret.json"
+    path.write_text('[[1, 2], ["password", 4]]')
+    with studio.client() as client:
+        for method, asked in (
+            ("numbers", {"text": f"{path}{end}"}),
+            ("run", {"settings": {"name": f"{path}{end}"}}),
+            ("save", {"settings": {"name": f"{path}{end}"}}),
+            ("words", {"settings": {"name": f"{path}{end}"}}),
+            ("pixel", {"row": 0, "column": 0, "settings": {"name": f"{path}{end}"}}),
+        ):
+            assert "names a file; load its numbers" in client.ask("lab", method, **asked)[0]["error"]

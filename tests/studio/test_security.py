@@ -1,6 +1,7 @@
 """Nobody gets in without the token, from another page, or by another name of this machine."""
 
 import http.client
+import random
 import socket
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.exceptions import InvalidStatus
 
-from deepconv.studio.security import CONTENT_POLICY, Gate, new_token
+from deepconv.studio.security import CONTENT_POLICY, Gate, Guard, is_loopback, new_token
 
 
 def request(studio, path, method="GET", **headers):
@@ -66,6 +67,13 @@ def test_this_machine_by_its_names(host):
     assert Gate("t").knows_host(host)
 
 
+@pytest.mark.parametrize(
+    "host", ["evillocalhost", "evil.localhost:80", "127.0.0.1:x", "localhost:8O", "localhost.", "127.1"]
+)
+def test_what_only_looks_like_this_machine(host):
+    assert not Gate("t").knows_host(host)
+
+
 def test_beyond_loopback_only_numbers_and_ones_own_name():
     gate = Gate("t", "0.0.0.0")
     assert gate.knows_host("192.168.1.9:8731")
@@ -74,6 +82,63 @@ def test_beyond_loopback_only_numbers_and_ones_own_name():
     assert not gate.knows_host("evil.example")
     assert Gate("t", "studio.lan").knows_host("studio.lan:8731")
     assert not Gate("t").knows_host("192.168.1.9")
+    assert not Gate("t").knows_host(socket.gethostname())
+    assert not is_loopback("studio.lan")
+
+
+def refusal(*headers, kind="websocket", method="GET", path="/t/live"):
+    """Return what the door says to a request with these headers; None where it lets it in."""
+    known = [(name.encode(), value.encode()) for name, value in headers]
+    scope = {"type": kind, "method": method, "path": path, "headers": known}
+    return Guard(None, Gate("t"))._refusal(scope)
+
+
+HOST = ("host", "127.0.0.1:873")
+
+
+def test_the_origin_is_the_whole_of_it_and_there_is_one():
+    assert refusal(HOST, ("origin", "http://127.0.0.1:873")) is None
+    assert refusal(HOST, ("origin", "HTTPS://127.0.0.1:873")) is None
+    for origin in ("http://127.0.0.1:8731", "http://127.0.0.1:873.evil.example", "http://localhost:873", ""):
+        assert refusal(HOST, ("origin", origin)) == "Only the studio's own page may ask this.\n"
+    own = ("origin", "http://127.0.0.1:873")
+    assert refusal(HOST, own, own) is not None
+    assert refusal(HOST) is not None
+    assert refusal(HOST, kind="http") is None
+
+
+def test_two_hosts_are_none():
+    """A server in front could read the one, and this one the other."""
+    assert refusal(HOST, kind="http") is None
+    for hosts in ([HOST, HOST], [HOST, ("host", "evil.example")], []):
+        assert "address" in refusal(*hosts, kind="http")
+
+
+def test_the_policy_lets_nothing_in_but_the_pages_own():
+    policy = dict(part.strip().partition(" ")[::2] for part in CONTENT_POLICY.split(";"))
+    for directive in ("default-src", "base-uri", "form-action", "frame-ancestors"):
+        assert policy.pop(directive) == "'none'"
+    for directive in ("script-src", "style-src", "connect-src", "font-src"):
+        assert policy.pop(directive) == "'self'"
+    assert policy == {"img-src": "'self' blob: data:", "media-src": "'self' blob:"}
+
+
+def test_every_answer_keeps_others_out(studio):
+    for path in (f"/{studio.token}/cat.jpg", "/elsewhere"):
+        headers = request(studio, path)[1]
+        assert (
+            headers["cross-origin-opener-policy"] == headers["cross-origin-resource-policy"] == "same-origin"
+        )
+        assert headers["permissions-policy"] == "camera=(self), microphone=(), geolocation=()"
+        assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_the_token_does_not_come_from_a_generator_that_can_be_wound_back():
+    found = set()
+    for _ in range(3):
+        random.seed(1)
+        found.add(new_token())
+    assert len(found) == 3
 
 
 @given(st.text(max_size=30))

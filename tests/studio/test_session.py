@@ -1,5 +1,7 @@
 """Questions over the socket: answered, superseded, refused; clients neither mix nor wait for each other."""
 
+import asyncio
+import json
 import re
 import threading
 import time
@@ -10,6 +12,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 import deepconv as dc
+from deepconv.studio.memory import Memory
+from deepconv.studio.session import Answer, Method, Session
+from deepconv.studio.wire import WireError
 
 SMALL = {
     "image": np.arange(20.0).reshape(1, 4, 5).tolist(), "weight": np.arange(6.0).reshape(1, 1, 2, 3).tolist(),
@@ -125,3 +130,100 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing(studio):
     with studio.client() as client:
         assert "result" in client.ask("window", "compute", **SMALL)[0]
     assert threading.active_count() <= before + 4
+
+
+def answered(call, questions, *, latest=False):
+    """Ask a session of its own and return what it sent; it begins to answer when all has been asked."""
+
+    async def visit():
+        sent = []
+
+        async def send(message):
+            sent.append(json.loads(message))
+
+        with ThreadPoolExecutor(2) as pool:
+            session = Session(send, {"room": {"ask": Method(call, latest)}}, {"quick": pool}, Memory(1000))
+            for number, arguments, blobs in questions:
+                await session.ask(
+                    {"id": number, "room": "room", "method": "ask", "arguments": arguments}, blobs
+                )
+            running = asyncio.create_task(session.run())
+            while len(sent) < len(questions):
+                await asyncio.sleep(0.005)
+            running.cancel()
+            session.close()
+        return sent
+
+    return asyncio.run(asyncio.wait_for(visit(), 30))
+
+
+def test_questions_are_answered_in_the_order_in_which_they_came():
+    questions = [(number, {"word": number * 7}, []) for number in (3, 1, 9, 4)]
+    sent = answered(lambda session, blobs, word: Answer({"word": word}), questions)
+    assert sent == [{"id": number, "result": {"word": number * 7}} for number in (3, 1, 9, 4)]
+
+
+def test_whatever_goes_wrong_in_a_method_the_next_question_is_answered(caplog):
+    errors = {
+        0: KeyError("x"),
+        1: MemoryError(),
+        2: ZeroDivisionError(),
+        3: FloatingPointError("f"),
+        4: OSError("o"),
+    }
+
+    def call(session, blobs, which):
+        if which in errors:
+            raise errors[which]
+        return Answer({"fine": True})
+
+    sent = answered(call, [(number, {"which": number}, []) for number in range(6)])
+    said = {message["id"]: message.get("error") for message in sent}
+    assert said.pop(0) == said.pop(4) == "something went wrong in the studio; its terminal says what"
+    assert "too large for this machine's memory" in said.pop(1)
+    assert said == {2: "ZeroDivisionError", 3: "f", 5: None}
+    assert len(caplog.records) == 2
+    assert caplog.records[0].exc_info[0] is KeyError
+
+
+def test_of_the_same_kind_the_latest_waits_and_the_others_are_told():
+    questions = [(number, {"word": number}, []) for number in range(4)]
+    sent = answered(lambda session, blobs, word: Answer({"word": word}), questions, latest=True)
+    assert [message.get("superseded") for message in sent] == [True, True, True, None]
+    assert sent[3] == {"id": 3, "result": {"word": 3}}
+
+
+def test_more_questions_than_may_wait_end_the_line():
+    questions = [(number, {}, []) for number in range(33)]
+    with pytest.raises(WireError, match="32 questions wait already; wait for answers"):
+        answered(lambda session, blobs: Answer({}), questions)
+    assert len(answered(lambda session, blobs: Answer({}), questions[:32])) == 32
+
+
+def test_an_upload_that_is_being_looked_at_is_counted_with_those_that_wait():
+    kept = []
+
+    def call(session, blobs):
+        kept.append(session.memory.kept)
+        return Answer({})
+
+    answered(call, [(1, {}, [bytes(300)]), (2, {}, [bytes(400), bytes(50)]), (3, {}, [])])
+    assert kept == [750, 450, 0]
+
+
+def test_a_refused_upload_is_answered_once_and_never_looked_at():
+    seen = []
+    sent = answered(lambda session, blobs: seen.append(blobs), [(1, {}, [bytes(1001)])])
+    assert len(sent) == 1
+    assert "may keep" in sent[0]["error"]
+    assert seen == []
+
+
+def test_a_page_that_goes_leaves_nothing_behind():
+    session = Session(None, {}, {}, memory := Memory())
+    session.state["lab"] = np.zeros(5)
+    session.keep("picture", 40)
+    ended = []
+    session.closing.append(lambda: ended.append(1))
+    session.close()
+    assert (session.state, memory.kept, ended) == ({}, 0, [1])

@@ -15,7 +15,7 @@ from deepconv.images.filtering import check_kernel
 from deepconv.images.kernel_files import format_kernel, parse_kernel, read_kernel
 from deepconv.images.kernels import KERNELS, named_kernels
 
-__all__ = ["GALLERY", "Effect", "describe", "effect"]
+__all__ = ["GALLERY", "Effect", "describe", "effect", "names_file"]
 
 _FILES = (".npy", ".json", ".csv", ".tsv", ".txt")
 _COLUMNS_SHOWN = 15
@@ -121,7 +121,7 @@ def effect(what: Any, **settings: Any) -> Effect:
         raise ValueError(f"effect: {', '.join(settings)} can't be set; only named kernels have settings")
     if isinstance(what, Effect):
         return what
-    if isinstance(what, Path) or (isinstance(what, str) and Path(what.strip()).suffix.lower() in _FILES):
+    if isinstance(what, Path) or (isinstance(what, str) and names_file(what)):
         path = what if isinstance(what, Path) else Path(what.strip())
         return _own(path.name, read_kernel(path))
     if isinstance(what, str):
@@ -175,7 +175,20 @@ def describe(what: Any, **settings: Any) -> str:
 
 def _is_own(text: str) -> bool:
     """Tell whether a text holds numbers or names a file, rather than a named kernel."""
-    return not text.strip()[:1].isalpha() or Path(text.strip()).suffix.lower() in _FILES
+    return not text.strip()[:1].isalpha() or names_file(text)
+
+
+def names_file(text: str) -> bool:
+    """Say whether `effect` takes a text for the name of a file; what takes texts from strangers asks first.
+
+    Args:
+        text: as `effect` takes it.
+
+    Example:
+        >>> names_file("mine.csv"), names_file("mine.csv/."), names_file("sharpen amount=0.5")
+        (True, True, False)
+    """
+    return Path(text.strip()).suffix.lower() in _FILES
 
 
 def _named(text: str, settings: Mapping[str, Any]) -> Effect:

@@ -9,11 +9,12 @@ import socket
 from collections.abc import Callable
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from deepconv.studio.app import create_app
 from deepconv.studio.security import Gate, new_token
 
-__all__ = ["PORT", "bind", "serve"]
+__all__ = ["MOST_BYTES", "PORT", "bind", "configured", "serve"]
 
 PORT = 8731
 MOST_BYTES = 32 * 2**20
@@ -69,6 +70,22 @@ def _why_not(host: str, port: int, error: OSError) -> str:
     return f"studio: --host {host} can't be listened on: {error.strerror or error}; use 127.0.0.1"
 
 
+def configured(app: ASGIApp) -> uvicorn.Config:
+    """Return how the server runs: it writes down no addresses, as they hold the token, and takes no endless message.
+
+    Args:
+        app: what it serves.
+
+    Example:
+        >>> configured(create_app(Gate("secret"))).ws_max_size == MOST_BYTES
+        True
+    """
+    return uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, ws_max_size=MOST_BYTES,
+        ws_per_message_deflate=False, timeout_graceful_shutdown=2, lifespan="on",
+    )  # fmt: skip
+
+
 def serve(
     *,
     host: str = "127.0.0.1",
@@ -87,16 +104,10 @@ def serve(
     Raises:
         ValueError: the address or port can't be had.
     """
-    listening = bind(host, port)
-    gate = Gate(new_token(), host)
-    address = f"http://{_shown(host)}:{listening.getsockname()[1]}/{gate.token}/"
-    app = create_app(gate, model=model)
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, ws_max_size=MOST_BYTES,
-        ws_per_message_deflate=False, timeout_graceful_shutdown=2, lifespan="on",
-    )  # fmt: skip
-    server = _Server(config, lambda: ready(address))
-    with listening:
+    with bind(host, port) as listening:
+        gate = Gate(new_token(), host)
+        address = f"http://{_shown(host)}:{listening.getsockname()[1]}/{gate.token}/"
+        server = _Server(configured(create_app(gate, model=model)), lambda: ready(address))
         server.run(sockets=[listening])
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from deepconv.arrays import Array
 from deepconv.images import KERNELS, Picture, apply, effect, format_kernel
 from deepconv.images.borders import extended, places
+from deepconv.images.effects import names_file
 from deepconv.images.files import encode
 from deepconv.studio.rooms.numbers import from_page, to_page
 from deepconv.studio.rooms.uploads import read_upload
@@ -213,7 +214,7 @@ def numbers(session: Session, blobs: list[bytes], *, text: Annotated[str, Field(
 
 def _no_file(text: str) -> None:
     """A page names kernels, not files of this machine."""
-    if text.strip().lower().endswith((".npy", ".json", ".csv", ".tsv", ".txt")):
+    if names_file(text):
         raise ValueError(f"{text}: names a file; load its numbers into the grid instead")
 
 
