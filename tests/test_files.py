@@ -1,10 +1,11 @@
 """Files are replaced whole or not at all."""
 
 import os
+import sys
 
 import pytest
 
-from deepconv.files import atomic_write, clear_parts, replace_file
+from deepconv.files import atomic_write, clear_parts, hold, replace_file
 
 
 def test_it_writes_and_replaces(tmp_path):
@@ -88,3 +89,26 @@ def test_what_a_killed_process_left_is_cleared_and_nothing_else(tmp_path):
         (tmp_path / name).write_bytes(b"x")
     clear_parts(tmp_path / "a[1].bin")
     assert sorted(os.listdir(tmp_path)) == [".a[1].bin.mine.part", ".b.bin.0123abcd.part", "a[1].bin"]
+
+
+def test_a_folder_is_held_by_one_and_let_go(tmp_path):
+    """Another process is another opening of the folder, to the system's lock."""
+    fcntl = pytest.importorskip("fcntl")
+    handle = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    assert hold(tmp_path) is None
+    os.close(handle)  # as the end of a process does
+    mine = hold(tmp_path)
+    assert hold(tmp_path) is None
+    mine.release()
+    mine.release()  # once more changes nothing
+    assert os.listdir(tmp_path) == []
+    hold(tmp_path).release()
+
+
+def test_where_the_system_has_no_locks_threads_are_kept_apart(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    mine = hold(tmp_path)
+    assert hold(tmp_path / ".") is None
+    mine.release()
+    hold(tmp_path).release()

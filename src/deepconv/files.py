@@ -1,4 +1,4 @@
-"""Writing a file so that a reader sees the old one or the new one, never a part of either."""
+"""Files that others look at meanwhile: a reader sees the old one or the new one, and two runs never share a folder."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import contextlib
 import glob
 import os
 import secrets
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["atomic_write", "clear_parts", "replace_file"]
+__all__ = ["Hold", "atomic_write", "clear_parts", "hold", "replace_file"]
+
+_HELD: set[Path] = set()
+"""What this process holds: where the system has no locks (Windows, some network drives) they keep its threads apart."""
+
+_LOCK = threading.Lock()
 
 
 def replace_file(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
@@ -92,6 +98,76 @@ def clear_parts(path: str | os.PathLike[str]) -> None:
     for part in target.parent.glob(f"{glob.escape(_stem(target))}{'[0-9a-f]' * 8}.part"):
         with contextlib.suppress(OSError):
             part.unlink()
+
+
+class Hold:
+    """A folder that is held until `release`, or until the process ends, however it ends.
+
+    Args:
+        folder: its full path.
+        handle: the open folder that the system's lock is on; None where there are no locks.
+    """
+
+    def __init__(self, folder: Path, handle: int | None) -> None:
+        self._folder, self._handle = folder, handle
+
+    def release(self) -> None:
+        """Let others have the folder. Nothing is left behind."""
+        with _LOCK:
+            if self._handle is not None:
+                os.close(self._handle)
+                self._handle = None
+            _HELD.discard(self._folder)
+
+
+def hold(folder: str | os.PathLike[str]) -> Hold | None:
+    """Take a folder for oneself.
+
+    Args:
+        folder: the folder.
+
+    Returns:
+        The hold; None where another thread or process has it.
+
+    Raises:
+        OSError: the folder can't be opened.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     mine = hold(folder)
+        ...     print(hold(folder))
+        ...     mine.release()
+        None
+    """
+    own = Path(folder).resolve()
+    with _LOCK:
+        if own in _HELD:
+            return None
+        try:
+            handle = _locked(own)
+        except BlockingIOError:
+            return None
+        _HELD.add(own)
+    return Hold(own, handle)
+
+
+def _locked(folder: Path) -> int | None:
+    """Return the open folder with the system's lock on it, None where there are no locks."""
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # Windows
+        return None
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise
+    except OSError:  # a file system without locks
+        os.close(handle)
+        return None
+    return handle
 
 
 def _stem(target: Path) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import glob
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from deepconv.files import atomic_write
+from deepconv.files import atomic_write, hold
 
 __all__ = [
     "CHECKPOINT",
@@ -89,26 +88,17 @@ def holding(folder: Path, *, resume: bool) -> Iterator[None]:
         ValueError: another run is writing it, or did so in the meantime.
         OSError: the folder can't be opened.
     """
+    held = hold(folder)
+    if held is None:
+        raise ValueError(
+            f"train: a run is writing to {folder} right now; wait for it, or name another folder with --out"
+        )
     try:
-        import fcntl
-    except ModuleNotFoundError:  # Windows
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(
-                f"train: a run is writing to {folder} right now; wait for it, or name another folder with --out"
-            ) from error
-        except OSError:  # a file system without locks
-            pass
         if not resume:
             _check_free(folder)
         yield
     finally:
-        os.close(handle)
+        held.release()
 
 
 def _next_free(name: str) -> Path:
