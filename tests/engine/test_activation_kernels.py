@@ -219,3 +219,18 @@ def test_threads_and_strides_change_nothing(rng, monkeypatch, name):
     odd.flags.writeable = False
     assert not odd.flags.aligned
     np.testing.assert_array_equal(input_grad(dy, odd, *axis), back)
+
+
+@pytest.mark.parametrize("size", [1, 31, 203])
+def test_past_the_caches_the_same_is_written(rng: np.random.Generator, size: int) -> None:
+    dtype = np.dtype(np.float32)
+    dy, x = (rng.standard_normal(size + 9, np.float32)[1:-8] for _ in range(2))
+    for run, given in (
+        (activation.KERNELS.relu[dtype], (x,)),
+        (activation.KERNELS.relu_grad[dtype], (dy, x)),
+    ):
+        through, past = np.full((2, size + 3), 7, np.float32)
+        run(*given, through[1:-2], size, False, 0.0)
+        run(*given, past[1:-2], size, True, 0.0)
+        np.testing.assert_array_equal(past, through)
+        assert past[0] == 7 == past[-1] == past[-2]

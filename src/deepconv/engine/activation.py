@@ -19,7 +19,6 @@ from deepconv.engine import machine, passes
 from deepconv.engine.bits import all_ones, as_bits, choose
 from deepconv.engine.erf import erf
 from deepconv.engine.kernels.compile import Kernel, library
-from deepconv.engine.kernels.memory import plain
 from deepconv.engine.kernels.workspace import scratch
 
 KERNELS, SOFTMAX = library("activation"), library("softmax")
@@ -44,6 +43,14 @@ _ROOT_2_OVER_PI = math.sqrt(2 / math.pi)
 _CUBIC = 0.044715
 
 
+_NO_NUMBER = (0.0,)
+
+
+def _compiles() -> bool:
+    """Tell whether there are kernels."""
+    return machine.why_not_compiled() is None
+
+
 def _in_one_pass(name: str, least: int = _LEAST) -> Callable[[Function], Function]:
     """Let the kernel of this name compute arrays of at least so many numbers, in place of NumPy's calls.
 
@@ -53,16 +60,35 @@ def _in_one_pass(name: str, least: int = _LEAST) -> Callable[[Function], Functio
     """
 
     def decorate(function: Function) -> Function:
-        arrays = 2 if "_grad" in name else 1
         kernel = getattr(KERNELS, name)
 
+        # What is small and plain goes straight to the kernel: asking twice took as long as 5,000 numbers.
         @wraps(function)
-        def compute(*args: Any) -> Array:
-            if passes.suits(args[0], least):
-                return passes.pointwise(kernel, args[:arrays], *args[arrays:])
-            return function(*args)
+        def of_one(x: Array, *number: float) -> Array:
+            size, dtype = x.size, x.dtype
+            if least <= size < passes.ALONE and dtype in passes.FLOATS and x.flags.carray and _compiles():
+                y = np.empty(x.shape, dtype)
+                kernel[dtype](x, y, size, False, *number or _NO_NUMBER)
+                return y
+            if passes.suits(x, least):
+                return passes.pointwise(kernel, (x,), *number)
+            return function(x, *number)
 
-        return cast(Function, compute)
+        @wraps(function)
+        def of_two(dy: Array, x: Array, *number: float) -> Array:
+            size, dtype = x.size, x.dtype
+            if (
+                least <= size < passes.ALONE and dtype in passes.FLOATS and dy.dtype is dtype
+                and x.flags.carray and dy.flags.carray and _compiles()
+            ):  # fmt: skip
+                dx = np.empty(x.shape, dtype)
+                kernel[dtype](dy, x, dx, size, False, *number or _NO_NUMBER)
+                return dx
+            if passes.suits(x, least):
+                return passes.pointwise(kernel, (dy, x), *number)
+            return function(dy, x, *number)
+
+        return cast(Function, of_two if "_grad" in name else of_one)
 
     return decorate
 
@@ -274,32 +300,47 @@ def _along_axis(
     """
     x = operands[-1]
     dtype = x.dtype
+    if axis in (-1, x.ndim - 1):
+        return _in_rows(kernels, passes.plain_all(operands, dtype), logarithm)
     outer, count, inner = passes.along(x, axis)
-    if 1 < inner < _LEAST_COLUMNS:
+    if inner < _LEAST_COLUMNS:
         rows = tuple([np.moveaxis(a, axis, -1) for a in operands])
         return np.ascontiguousarray(np.moveaxis(_along_axis(kernels, rows, -1, logarithm), -1, axis))
-    operands, y = tuple([plain(a, dtype) for a in operands]), np.empty(x.shape, dtype)
-    width = _VECTOR_BYTES // x.itemsize
-    if inner > 1:
-        most = _BLOCK_BYTES // x.itemsize // count
-        step = max(_LEAST_COLUMNS, min(inner, most) // _LEAST_COLUMNS * _LEAST_COLUMNS)
-        blocks = -(-inner // step)
-        tasks = outer * blocks
-    elif len(operands) == 1 and count < 3 * width <= 3 * outer:  # short rows: one in each lane
-        step, blocks, tasks = width, outer, -(-outer // width)
-    else:
-        rows_of = kernels[0][dtype]
-        if x.size < passes.ALONE:
-            rows_of(*operands, y, 0, outer, count, logarithm)
-            return y
-        passes.shared(lambda start, stop: rows_of(*operands, y, start, stop, count, logarithm), outer, x.size)
-        return y
+    operands, y = passes.plain_all(operands, dtype), np.empty(x.shape, dtype)
+    most = _BLOCK_BYTES // x.itemsize // count
+    step = max(_LEAST_COLUMNS, min(inner, most) // _LEAST_COLUMNS * _LEAST_COLUMNS)
+    blocks = -(-inner // step)
     run, need = kernels[1][dtype], (len(operands) * count + 2) * step * x.itemsize
 
     def work(start: int, stop: int) -> None:
         run(*operands, y, scratch(need), start, stop, blocks, step, count, inner, logarithm)
 
-    passes.shared(work, tasks, x.size)
+    passes.shared(work, outer * blocks, x.size)
+    return y
+
+
+def _in_rows(kernels: tuple[Kernel, Kernel], operands: tuple[Array, ...], logarithm: bool) -> Array:
+    """Return the same along the last axis, of operands that lie in order."""
+    x = operands[-1]
+    shape, size, dtype = x.shape, x.size, x.dtype
+    count, width, y = shape[-1], _VECTOR_BYTES // dtype.itemsize, np.empty(shape, dtype)
+    outer = size // count
+    if len(operands) == 1 and count < 3 * width <= 3 * outer:  # short rows: one in each lane
+        run, need = kernels[1][dtype], (count + 2) * _VECTOR_BYTES
+        if size < passes.ALONE:
+            run(x, y, scratch(need), 0, -(-outer // width), outer, width, count, 1, logarithm)
+        else:
+            passes.shared(
+                lambda start, stop: run(x, y, scratch(need), start, stop, outer, width, count, 1, logarithm),
+                -(-outer // width),
+                size,
+            )
+        return y
+    rows = kernels[0][dtype]
+    if size < passes.ALONE:
+        rows(*operands, y, 0, outer, count, logarithm)
+    else:
+        passes.shared(lambda start, stop: rows(*operands, y, start, stop, count, logarithm), outer, size)
     return y
 
 

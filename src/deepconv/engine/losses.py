@@ -25,8 +25,10 @@ def _lanes(dtype: np.dtype[Any]) -> int:
 
 def compiles(scores: Array) -> bool:
     """Tell whether there is a kernel for scores `(N, K, …)`: single ones, or enough positions for a vector."""
-    if scores.dtype.char not in "fd" or not scores.size or machine.why_not_compiled() is not None:
+    if scores.dtype not in passes.FLOATS or not scores.size or machine.why_not_compiled() is not None:
         return False
+    if scores.ndim == 2:
+        return True
     inner: int = scores.size // (scores.shape[0] * scores.shape[1])
     return inner == 1 or inner >= _lanes(scores.dtype)
 
@@ -51,7 +53,10 @@ def cross_entropy(
         slope: whether the gradient is wanted.
     """
     dtype = scores.dtype
-    scores, labels = plain(scores, dtype), plain(labels, _LABELS)
+    if not scores.flags.carray:
+        scores = plain(scores, dtype)
+    if not (labels.flags.carray and labels.dtype is _LABELS):
+        labels = plain(labels, _LABELS)
     n, count = scores.shape[:2]
     terms, dx = np.empty(labels.shape, dtype), np.empty(scores.shape, dtype) if slope else None
     shares = plain(share, dtype) if isinstance(share, np.ndarray) else None

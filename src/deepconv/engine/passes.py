@@ -20,7 +20,8 @@ _COST = 30
 ALONE = 1 << 17
 """Fewer numbers than these are never worth a second thread, and don't ask for one."""
 
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+"""What kernels compute."""
 
 
 def suits(x: Array, least: int) -> bool:
@@ -34,33 +35,62 @@ def suits(x: Array, least: int) -> bool:
         >>> suits(np.zeros(3), 1000), suits(np.zeros(3, int), 1)
         (False, False)
     """
-    return x.size >= least and x.dtype in _FLOATS and machine.why_not_compiled() is None
+    return x.size >= least and x.dtype in FLOATS and machine.why_not_compiled() is None
+
+
+def streams(numbers: int, itemsize: int) -> bool:
+    """Tell whether a result should be written past the caches: they don't hold all that is read and written.
+
+    Args:
+        numbers: that are read and written.
+        itemsize: bytes of each.
+    """
+    return numbers * itemsize > machine.caches().l3
+
+
+def plain_all(arrays: tuple[Array, ...], dtype: np.dtype[Any]) -> tuple[Array, ...]:
+    """Return the arrays as kernels take them, each what `plain` returns; most are such, and need one look.
+
+    Example:
+        >>> a = np.zeros(3)
+        >>> plain_all((a,), a.dtype)[0] is a
+        True
+    """
+    for a in arrays:
+        if not (a.flags.carray and a.dtype is dtype and type(a) is np.ndarray):
+            return tuple([plain(a, dtype) for a in arrays])
+    return arrays
 
 
 def pointwise(kernel: Kernel, arrays: tuple[Array, ...], number: float = 0.0) -> Array:
     """Return what a kernel makes of arrays of one shape and type, number by number.
 
     Args:
-        kernel: takes the addresses of the arrays and of the result, a count, and a number.
+        kernel: takes the addresses of the arrays and of the result, a count, whether the result goes past the caches,
+            and a number.
         arrays: at least one; float32 or float64.
         number: what the kernel is told beside.
     """
     x = arrays[-1]
-    dtype = x.dtype
-    run, y = kernel[dtype], np.empty(x.shape, dtype)
-    arrays = tuple([plain(a, dtype) for a in arrays])  # kept here while their addresses are used
-    used = 1 if x.size < ALONE else threads.worth(settings.get_threads(), _COST * x.size)
-    if used == 1:
-        run(*arrays, y, x.size, number)
-        return y
-    places = [*map(address, arrays), address(y)]
+    dtype, size = x.dtype, x.size
+    y, arrays = np.empty(x.shape, dtype), plain_all(arrays, dtype)  # kept here while their addresses are used
+    if size < ALONE:
+        kernel[dtype](*arrays, y, size, False, number)
+    else:
+        _pointwise(kernel[dtype], (*arrays, y), number)
+    return y
+
+
+def _pointwise(run: Callable[..., None], arrays: tuple[Array, ...], number: float) -> None:
+    """Call a kernel of large arrays, the last of them its result, on as many threads as are worth it."""
+    size, itemsize = arrays[0].size, arrays[0].itemsize
+    places, streamed = [*map(address, arrays)], streams(len(arrays) * size, itemsize)
 
     def work(start: int, stop: int) -> None:
-        first, end = start * _BLOCK, min(stop * _BLOCK, x.size)
-        run(*(place + first * x.itemsize for place in places), end - first, number)
+        first, end = start * _BLOCK, min(stop * _BLOCK, size)
+        run(*[place + first * itemsize for place in places], end - first, streamed, number)
 
-    threads.share(work, -(-x.size // _BLOCK), used)
-    return y
+    shared(work, -(-size // _BLOCK), size)
 
 
 def along(x: Array, axis: int) -> tuple[int, int, int]:

@@ -329,7 +329,7 @@ def softmax(x: Array, axis: int = 1) -> Array:
         >>> softmax(np.array([[0.0, 0.0, np.log(2.0)]]))
         array([[0.25, 0.25, 0.5 ]])
     """
-    if checks.is_plain(x) and type(axis) is int and -x.ndim <= axis < x.ndim:
+    if checks.is_plain(x) and _has(x, axis):
         return engine.softmax(x, axis)
     _check_axis("softmax", axis, x)
     return _value("softmax", lambda x: engine.softmax(x, axis), x)
@@ -353,6 +353,8 @@ def softmax_input_grad(dy: Array, x: Array, axis: int = 1, *, y: Array | None = 
         >>> softmax_input_grad(np.array([[4.0, 0.0]]), np.array([[1.0, 1.0]]))
         array([[ 1., -1.]])
     """
+    if y is not None and checks.are_plain(dy, x) and checks.are_plain(y, x) and _has(x, axis):
+        return engine.softmax_input_grad(dy, x, axis, y)
     _check_axis("softmax_input_grad", axis, x)
     return _gradient_from(
         "softmax_input_grad", lambda dy, x, y: engine.softmax_input_grad(dy, x, axis, y), dy, x, y
@@ -376,7 +378,7 @@ def log_softmax(x: Array, axis: int = 1) -> Array:
         >>> log_softmax(np.array([[0.0, 0.0]])).round(4)
         array([[-0.6931, -0.6931]])
     """
-    if checks.is_plain(x) and type(axis) is int and -x.ndim <= axis < x.ndim:
+    if checks.is_plain(x) and _has(x, axis):
         return engine.log_softmax(x, axis)
     _check_axis("log_softmax", axis, x)
     return _value("log_softmax", lambda x: engine.log_softmax(x, axis), x)
@@ -470,9 +472,14 @@ def _is_tanh(op: str, approximate: str) -> bool:
     return approximate == "tanh"
 
 
+def _has(x: Array, axis: int) -> bool:
+    """Tell whether an array has an axis of that number."""
+    return type(axis) is int and -x.ndim <= axis < x.ndim
+
+
 def _check_axis(op: str, axis: int, x: Array) -> None:
     """Raise unless x has the axis."""
-    if type(axis) is int and type(x) is np.ndarray and -x.ndim <= axis < x.ndim:
+    if type(x) is np.ndarray and _has(x, axis):
         return
     rank = np.ndim(x)
     if isinstance(axis, bool) or not isinstance(axis, int | np.integer):

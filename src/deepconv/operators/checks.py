@@ -86,8 +86,8 @@ def are_plain(a: Any, x: Any) -> bool:
         (True, False, False)
     """
     return (
-        type(a) is np.ndarray and type(x) is np.ndarray and a.shape == x.shape != ()
-        and (dtype := x.dtype) in _PLAIN and a.dtype is dtype
+        type(a) is np.ndarray and type(x) is np.ndarray and (dtype := x.dtype) in _PLAIN and a.dtype is dtype
+        and a.shape == x.shape != ()
     )  # fmt: skip
 
 

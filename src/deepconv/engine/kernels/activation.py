@@ -15,10 +15,10 @@ from deepconv.engine.kernels.simd import (
     load_part,
     pointer,
     splat,
-    store,
     store_part,
 )
 from deepconv.engine.kernels.simd import relu as positive
+from deepconv.engine.kernels.streaming import finish, put
 from deepconv.engine.kernels.transcendental import normal
 from deepconv.engine.kernels.transcendental import sigmoid as logistic
 from deepconv.engine.kernels.transcendental import tanh as hyperbolic
@@ -155,21 +155,37 @@ def _first_whole(to, count, zero):
     return min(count, -to % _VECTOR_BYTES * lanes(zero) // _VECTOR_BYTES)
 
 
+@part
+def _put_four(y, i, values, streamed):
+    """Write four vectors: one at a time, 2 MB took a twentieth longer."""
+    width = lanes(y[0])
+    a, b, c, d = values
+    put(y, i, a, streamed)
+    put(y, i + width, b, streamed)
+    put(y, i + 2 * width, c, streamed)
+    put(y, i + 3 * width, d, streamed)
+
+
 def _forward(function, name):
     """Return the kernel of a pointwise function `f(x, number)`."""
 
-    def run(x_at, y_at, count, number: Number, zero: Number):
-        """Write `y = f(x)`."""
+    def run(x_at, y_at, count, streamed, number: Number, zero: Number):
+        """Write `y = f(x)`, past the caches if `streamed`."""
         x, y, width = pointer(x_at, zero), pointer(y_at, zero), lanes(zero)
-        given, first = splat(number), _first_whole(y_at, count, zero)
-        if first:
-            store_part(y, 0, function(load_part(x, 0, first), given), first)
-        whole = count - (count - first) % width
-        for i in range(first, whole, width):
-            store(y, i, function(load(x, i), given))
-        if whole < count:
-            rest = count - whole
-            store_part(y, whole, function(load_part(x, whole, rest), given), rest)
+        given, i = splat(number), _first_whole(y_at, count, zero)
+        if i:
+            store_part(y, 0, function(load_part(x, 0, i), given), i)
+        while i + 4 * width <= count:
+            a, b = function(load(x, i), given), function(load(x, i + width), given)
+            c, d = function(load(x, i + 2 * width), given), function(load(x, i + 3 * width), given)
+            _put_four(y, i, (a, b, c, d), streamed)
+            i += 4 * width
+        while i < count:
+            rest = min(width, count - i)
+            store_part(y, i, function(load_part(x, i, rest), given), rest)
+            i += width
+        if streamed:
+            finish()
 
     run.__name__ = run.__qualname__ = name
     return kernel(run)
@@ -178,19 +194,24 @@ def _forward(function, name):
 def _backward(function, name):
     """Return the kernel of a pointwise gradient `f'(dy, x, number)`."""
 
-    def run(dy_at, x_at, dx_at, count, number: Number, zero: Number):
-        """Write `dx = f'(dy, x)`."""
+    def run(dy_at, x_at, dx_at, count, streamed, number: Number, zero: Number):
+        """Write `dx = f'(dy, x)`, past the caches if `streamed`."""
         dy, x, dx = pointer(dy_at, zero), pointer(x_at, zero), pointer(dx_at, zero)
-        given, width, first = splat(number), lanes(zero), _first_whole(dx_at, count, zero)
-        if first:
-            store_part(dx, 0, function(load_part(dy, 0, first), load_part(x, 0, first), given), first)
-        whole = count - (count - first) % width
-        for i in range(first, whole, width):
-            store(dx, i, function(load(dy, i), load(x, i), given))
-        if whole < count:
-            rest = count - whole
-            value = function(load_part(dy, whole, rest), load_part(x, whole, rest), given)
-            store_part(dx, whole, value, rest)
+        given, width, i = splat(number), lanes(zero), _first_whole(dx_at, count, zero)
+        if i:
+            store_part(dx, 0, function(load_part(dy, 0, i), load_part(x, 0, i), given), i)
+        while i + 4 * width <= count:
+            j, k, m = i + width, i + 2 * width, i + 3 * width
+            a, b = function(load(dy, i), load(x, i), given), function(load(dy, j), load(x, j), given)
+            c, d = function(load(dy, k), load(x, k), given), function(load(dy, m), load(x, m), given)
+            _put_four(dx, i, (a, b, c, d), streamed)
+            i += 4 * width
+        while i < count:
+            rest = min(width, count - i)
+            store_part(dx, i, function(load_part(dy, i, rest), load_part(x, i, rest), given), rest)
+            i += width
+        if streamed:
+            finish()
 
     run.__name__ = run.__qualname__ = name
     return kernel(run)

@@ -16,6 +16,7 @@ from deepconv.engine.kernels.simd import (
     load,
     load_part,
     pointer,
+    prefetch,
     shift,
     splat,
     store,
@@ -23,6 +24,9 @@ from deepconv.engine.kernels.simd import (
 )
 from deepconv.engine.kernels.transcendental import exp, log
 from deepconv.engine.kernels.turning import gather, scatter
+
+_AHEAD = 4
+"""Rows of a block that are asked for beforehand: each begins in another page, where no prefetcher follows."""
 
 
 @part
@@ -199,8 +203,14 @@ def blocks_grad(
         for j in range(0, step, width):
             store(product, j, splat(zero))
         for k in range(count):
+            ahead = (
+                at + (k + _AHEAD) * inner if k + _AHEAD < count else at + (k + _AHEAD - count) * inner + step
+            )
             for j in range(0, step, width):
                 v, w = load(dy, at + k * inner + j), load(y, at + k * inner + j)
+                if j % (2 * width) == 0:
+                    prefetch(dy, ahead + j, 1)
+                    prefetch(y, ahead + j, 1)
                 store(kept, k * step + j, v)
                 store(e, k * step + j, w)
                 store(product, j, fma(v, like(v, 1.0) if logarithm else w, load(product, j)))
