@@ -10,7 +10,7 @@ from tests.studio.running import running
 
 ROOMS = ("lab", "window", "matrix", "backward", "network", "check")
 IMAGE = np.arange(1.0, 50).reshape(1, 1, 7, 7)
-SOBEL = np.array([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]])[None, None]
+RELIEF = np.array([[-2.0, -1, 0], [-1, 1, 1], [0, 1, 2]])[None, None]
 
 
 def test_the_keyboard_alone_through_the_lab_and_the_window(visitor):
@@ -49,7 +49,7 @@ def test_the_keyboard_alone_through_the_lab_and_the_window(visitor):
     changed = IMAGE[:, :, :6].copy()
     changed[0, 0, 1, 2] = 100
     page.wait_for_timeout(300)
-    assert table(page, "output") == dc.conv(changed, SOBEL)[0, 0].tolist()
+    assert table(page, "output") == dc.conv(changed, RELIEF)[0, 0].tolist()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -71,7 +71,7 @@ def test_no_room_is_wider_than_the_screen(browser, studio, width):
         page = visitor.open()
         for room in ROOMS:
             page.goto(f"{studio.page}#/{room}")
-            page.wait_for_selector(f".room-{room} button")
+            page.wait_for_selector(f".room-{room} h2")
             page.wait_for_timeout(300)
             assert page.evaluate("document.documentElement.scrollWidth") <= width
 

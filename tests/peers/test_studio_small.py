@@ -7,13 +7,13 @@ import deepconv as dc
 from tests.peers.browser import cell, lit, move, table, until, visiting
 
 IMAGE = np.arange(1.0, 50).reshape(1, 1, 7, 7)
-SOBEL = np.array([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]])[None, None]
+RELIEF = np.array([[-2.0, -1, 0], [-1, 1, 1], [0, 1, 2]])[None, None]
 
 
 def test_the_window_shows_the_librarys_numbers(visitor):
     page = visitor.open("#/window?pl=2&sh=2&sw=3&h=6")
     until(page, "document.querySelectorAll('table.numbers').length > 3")
-    y = dc.conv(IMAGE[:, :, :6], SOBEL, stride=(2, 3), padding=((0, 0), (2, 0)))[0, 0]
+    y = dc.conv(IMAGE[:, :, :6], RELIEF, stride=(2, 3), padding=((0, 0), (2, 0)))[0, 0]
     assert table(page, "output") == y.tolist()
     assert "⌊(6 + 0 + 0 − 1·(3 − 1) − 1) / 2⌋ + 1 = 2" in page.locator(".formula").inner_text()
     cell(page, "output", 1, 1).hover()
@@ -36,7 +36,7 @@ def test_sliders_steps_and_the_address(visitor):
     page = visitor.open("#/window")
     move(page, "top", 1)
     move(page, "down", 2)
-    expected = dc.conv(IMAGE, SOBEL, stride=(2, 1), padding=((1, 0), (0, 0)))[0, 0]
+    expected = dc.conv(IMAGE, RELIEF, stride=(2, 1), padding=((1, 0), (0, 0)))[0, 0]
     until(page, "n => document.querySelectorAll('td.output').length === n", expected.size)
     assert table(page, "output") == expected.tolist()
     page.get_by_role("button", name="Step", exact=True).click()
@@ -66,10 +66,15 @@ def test_a_setting_that_cannot_work_explains_itself(visitor):
 
 def test_transposed_is_the_stamp(visitor):
     page = visitor.open("#/window?t=1&h=3&w=2&r=2&s=3&sh=2&pt=1")
-    x, w = np.arange(1.0, 7).reshape(1, 1, 3, 2), (np.arange(6) * 7 + 3) % 5 - 2.0
+    x, w = np.arange(1.0, 7).reshape(1, 1, 3, 2), (np.arange(6) * 7 + 3) % 5 - 1.0
     page.wait_for_selector("td.output")
     full = dc.conv_transpose(x, w.reshape(1, 1, 2, 3), stride=(2, 1))[0, 0]
     assert table(page, "output") == full.tolist()
+    assert "(3 − 1)·2 − 1 − 0 + 1·(2 − 1) + 1 = 5" in page.locator(".formula").inner_text()
+    assert page.locator("td.cropped").count() == 4  # the row that padding cuts off
+    cell(page, "output", 2, 1).hover()
+    said = page.locator(".sum").inner_text().replace("−", "-")
+    assert said == f"3·({w[1]:g}) + 4·{w[0]:g} + 0 = {full[2, 1]:g}"  # two stamps, and the bias
     cell(page, "input", 1, 1).hover()
     assert lit(page, "output") == [[i, j] for i in (2, 3) for j in (1, 2, 3)]
 
@@ -99,18 +104,18 @@ def test_the_way_back_and_one_step(visitor):
     dy = np.zeros((1, 1, 3, 6))
     dy[0, 0, 0, 0] = 1
     assert table(page, "dy") == dy[0, 0].tolist()
-    assert table(page, "dx") == dc.conv_input_grad(dy, SOBEL, IMAGE.shape, **words)[0, 0].tolist()
-    dw = dc.conv_weight_grad(dy, IMAGE, SOBEL.shape, **words)
+    assert table(page, "dx") == dc.conv_input_grad(dy, RELIEF, IMAGE.shape, **words)[0, 0].tolist()
+    dw = dc.conv_weight_grad(dy, IMAGE, RELIEF.shape, **words)
     assert table(page, "dw") == dw[0, 0].tolist()
-    assert table(page, "new weights") == (SOBEL - 0.5 * dw)[0, 0].tolist()
+    assert table(page, "new weights") == (RELIEF - 0.5 * dw)[0, 0].tolist()
     page.get_by_role("button", name="Take the step").click()
     until(page, "document.location.hash.includes('wt=')")
     page.wait_for_timeout(200)
-    assert table(page, "weights") == (SOBEL - 0.5 * dw)[0, 0].tolist()
+    assert table(page, "weights") == (RELIEF - 0.5 * dw)[0, 0].tolist()
     page.go_back()  # undoes the step
     until(page, "!document.location.hash.includes('wt=')")
     page.wait_for_selector("td.gradient")
-    assert table(page, "weights") == SOBEL[0, 0].tolist()
+    assert table(page, "weights") == RELIEF[0, 0].tolist()
     assert table(page, "dy") == dy[0, 0].tolist()
 
 

@@ -9,6 +9,7 @@ let opened = null;
 let number = 0;
 
 export class Refusal extends Error {} // what the library says when something can't work
+export class Lost extends Refusal {} // no answer, as the line broke
 
 export const superseded = Symbol("superseded by a newer question");
 
@@ -20,15 +21,22 @@ export function connect(status) {
     socket.addEventListener("open", () => { status(""); resolve(); });
     socket.addEventListener("message", (message) => receive(message.data));
     socket.addEventListener("close", () => {
-      for (const { reject } of waiting.values()) reject(new Refusal("The studio has stopped answering."));
+      for (const { reject } of waiting.values()) reject(new Lost("The studio has stopped answering."));
       waiting.clear();
       busy.clear();
       latest.clear();
-      status("The studio does not answer. Is deepconv studio still running? Trying again …");
+      absent().then((text) => socket.readyState === WebSocket.OPEN || status(text));
       setTimeout(() => { connect(status); opened.then(() => emit("studio.reconnected", {}, [])); }, 1000);
     });
   });
   return opened;
+}
+
+/** Say why the line is broken: nobody is there, or a studio that was started anew, with another address. */
+async function absent() {
+  const there = await fetch("icon.svg", { cache: "no-store" }).catch(() => null);
+  return there?.status === 403 ? "The studio was started anew, with a new address: open the one that it printed."
+    : "The studio does not answer. Is deepconv studio still running? Trying again …";
 }
 
 /** Ask a method of a room; the promise gives {…result, blobs: [ArrayBuffer]}. */

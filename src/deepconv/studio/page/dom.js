@@ -67,6 +67,24 @@ export function select(label, { options, value, change }) {
   return made;
 }
 
+/** A group of controls. On a narrow screen it is folded to its title, which then opens and closes it; `note(text)` puts
+    what is set beside the title. */
+export function group(title, ...parts) {
+  const note = element("small", {});
+  const fold = element("button", { class: "fold", "aria-expanded": "false", onclick: () => {
+    fold.setAttribute("aria-expanded", String(made.classList.toggle("open")));
+  } }, title, note);
+  const made = element("fieldset", { class: "group" }, element("legend", {}, element("span", {}, title), fold), ...parts);
+  made.note = (text) => { note.textContent = ` ${text}`; };
+  return made;
+}
+
+/** Let a box be as high as it has been since `fresh`: what is pointed at below it stays under the pointer. */
+export function steady(box, fresh = false) {
+  if (fresh) box.style.removeProperty("min-height");
+  box.style.setProperty("min-height", `${box.offsetHeight}px`);
+}
+
 /** A number as people read it: up to `digits` after the point, a true minus. */
 export function shown(number, digits = 3) {
   if (typeof number !== "number") return String(number); // NaN and infinity travel as text

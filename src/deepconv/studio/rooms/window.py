@@ -6,6 +6,7 @@ its own cells goes through `im2col`, and what comes out says which cell stands w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -70,7 +71,10 @@ def compute(
         {"stride": tuple(stride), "padding": tuple(map(tuple, padding)), "dilation": tuple(dilation)},
         transposed,
     )
-    y = case.output()
+    try:
+        y = case.output()
+    except ValueError as error:
+        raise ValueError(case.misfit() or str(error)) from None
     gradient = np.ones_like(y) if dy is None else from_page("dy", dy, "KHW", _OUTPUTS)
     with np.errstate(all="ignore"):  # numbers of 1e300 are the person's own; what they come to is shown
         return Answer({**_forward(case, y), **_backward(case, gradient, rate)})
@@ -93,6 +97,42 @@ class _Case:
             )
         return y
 
+    def misfit(self) -> str | None:
+        """Say in the page's words why nothing comes out, with the size's formula last; None for any other reason."""
+        if min(*self.words["stride"], *self.words["dilation"]) < 1:
+            return None
+        image, sliding = self.image.shape[1:], self.over_image()
+        if self.transposed:
+            if min(size for size, _ in self.stamps()) > 0:
+                return None
+            why = f"The padding {self.words['padding']} cuts off all that is stamped. Pad less."
+        else:
+            if min(sliding.output_size(image)) > 0:
+                return None
+            why = (
+                f"The kernel spans {' × '.join(map(str, sliding.span))} pixels and is larger than the padded image "
+                f"{sliding.padded_size(image)}: no window fits. Make it smaller, or pad more."
+            )
+        return f"{why} Output size: {self.formula()}"
+
+    def over_image(self) -> Window:
+        """Return the window over the image, unchecked."""
+        return Window(self.weight.shape[2:], **self.words)
+
+    def stamps(self) -> Iterator[tuple[int, str]]:
+        """Give each axis of a transposed convolution's output: its size, even where it is none, and how it comes."""
+        form = self.over_image()
+        sizes = zip(self.image.shape[1:], form.kernel, form.stride, form.padding, form.dilation, strict=True)
+        for n, k, s, (b, a), d in sizes:
+            out = (n - 1) * s - b - a + d * (k - 1) + 1
+            yield out, f"({n} - 1)*{s} - {b} - {a} + {d}*({k} - 1) + 1 = {out}"
+
+    def formula(self) -> str:
+        """Write the output's size out with its numbers, as `Window.formula` does."""
+        if self.transposed:
+            return " by ".join(text for _, text in self.stamps())
+        return self.over_image().formula(self.image.shape[1:])
+
     def slides(self, y: Array) -> tuple[Array, Window]:
         """Return what the window slides over, and the window: a transposed one slides over its output."""
         ground = y if self.transposed else self.image
@@ -107,7 +147,7 @@ def _forward(case: _Case, y: Array) -> dict[str, Any]:
     cells = im2col(np.arange(padded.size).reshape(1, *padded.shape), kernel, **bare)[0]
     matrix = case.weight.reshape(len(case.weight), -1)
     found: dict[str, Any] = {
-        "formula": sliding.formula(ground.shape[1:]),
+        "formula": case.formula(),
         "y": to_page(y),
         "padded_shape": list(padded.shape),
         "padding": [list(pair) for pair in sliding.padding],
@@ -118,7 +158,12 @@ def _forward(case: _Case, y: Array) -> dict[str, Any]:
         # Row l of the products is the stamp of input pixel l: x[:, l] · W; col2im adds the stamps up.
         stamps = case.image.reshape(len(case.image), -1).T @ matrix
         uncut = conv_transpose(case.image[None], case.weight, case.bias, **bare)[0]
-        return found | {"padded": to_page(uncut), "stamps": to_page(stamps), "matrix": to_page(matrix)}
+        return found | {
+            "inverse": sliding.formula(ground.shape[1:]),
+            "padded": to_page(uncut),
+            "stamps": to_page(stamps),
+            "matrix": to_page(matrix),
+        }
     columns = im2col(ground[None], kernel, **case.words)[0]
     return found | {
         "padded": to_page(padded),

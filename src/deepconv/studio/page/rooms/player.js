@@ -1,14 +1,15 @@
 // Walking through the places of the window: play, step, scrub.
 import { element, slider } from "../dom.js";
 
-/** `count()` says how many places there are, `show(place)` shows one. Gives {parts, at(place), end()}. */
+/** `count()` says how many places there are, `show(place)` shows one. Gives {part, at(place), keep(place), end()};
+    `keep` ends the playing. */
 export function player(label, { count, show }) {
   let now = 0;
   let timer = null;
-  const scrub = slider(label, { min: 1, max: 1, value: 1, change: (value) => { stop(); go(value - 1); } });
+  const scrub = slider(label, { min: 1, max: 1, value: 1, change: (value) => keep(value - 1) });
   const input = scrub.querySelector("input");
   const play = element("button", { class: "main", "aria-pressed": "false", onclick: () => (timer ? stop() : start()) }, "Play");
-  const step = (by) => () => { stop(); go((now + by + count()) % count()); };
+  const step = (by) => () => keep((now + by + count()) % count());
   const buttons = element("div", { class: "buttons" }, play, element("button", { onclick: step(-1) }, "Step back"),
     element("button", { onclick: step(1) }, "Step"));
 
@@ -32,5 +33,10 @@ export function player(label, { count, show }) {
     show(now);
   }
 
-  return { parts: [buttons, scrub], at: go, end: stop };
+  function keep(place) {
+    stop();
+    go(place);
+  }
+
+  return { part: element("div", { class: "player" }, buttons, scrub), at: go, keep, end: stop };
 }
