@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from deepconv.check.cases import Case
+from deepconv.check.cases import CASES, Case
 from deepconv.check.slips import SLIPS, reason, same
 from tests.check.inside import examined
 from tests.check.test_check import GATHER, IM2COL, PAIR, PLAIN, REPAIRS
@@ -54,6 +54,21 @@ def test_equal_is_up_to_float32s_rounding():
     assert same(right.astype(np.float32), right)
     assert not same(right + 1e-3, right)
     assert not same(right[:-1], right)
+    assert not same(right.reshape(5, 10), right.reshape(10, 5))
+    assert not same(right, np.where(right > 2, np.nan, right))
+
+
+def test_the_cases_hold_what_they_are_called():
+    known = {case.what: case for case in CASES}
+    height, width = known["a wide image"].image
+    assert height < width
+    divided = known["a stride that doesn't divide"]
+    assert all(
+        (size - k) % divided.stride for size, k in zip(divided.image[:1], divided.kernel[:1], strict=True)
+    )
+    for case in CASES:
+        for words, size in (("two images", case.n), ("two channels", case.c), ("three filters", case.k)):
+            assert words != case.what or size > 1
 
 
 # What a person writes, and the one sentence that is true of it; the texts are NumPy alone and know no `Case`.
@@ -63,6 +78,7 @@ ROWS = "rows.append(x[:, :, i:i + k1, j:j + k2].reshape(n, -1))"
 FLAT = ("x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))\n", """own = x.shape[2:]
     x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
 """)  # fmt: skip
+GATHERED = "dx = vec2arr(rows @ w.reshape(len(w), -1), w.shape[2:], x.shape[2:], s, p)"
 INDEXED = """at = [(ch * own[0] + i + a) * own[1] + j + b for ch in range(c) for a in range(k1) for b in range(k2)]
             rows.append(x.reshape(n, -1)[:, at])"""
 MEANS = """seen = np.zeros_like(x)
@@ -130,6 +146,10 @@ WRITTEN = [
      "rows and columns of the kernel are swapped"),
     (PAIR, [("return dx, dw, db", "return dx, dw, db / rows.shape[1]")], "the bias's gradient",
      "averaged over the places of the window"),
+    (PAIR + GATHER, [(BACK, GATHERED), REPAIRS["padding"]], "the input's gradient",
+     "a window's number counts from −padding"),
+    (PAIR + GATHER, [(BACK, GATHERED), REPAIRS["stride"]], "the input's gradient",
+     "divide a window's start by the stride"),
     (GATHER, [REPAIRS["padding"]], "the image put back together", "a window's number counts from −padding"),
     (GATHER, [REPAIRS["stride"]], "the image put back together", "divide a window's start by the stride"),
 ]  # fmt: skip

@@ -132,7 +132,7 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing(studio):
     assert threading.active_count() <= before + 4
 
 
-def answered(call, questions, *, latest=False):
+def answered(call, questions, *, latest=False, answers=None):
     """Ask a session of its own and return what it sent; it begins to answer when all has been asked."""
 
     async def visit():
@@ -148,7 +148,7 @@ def answered(call, questions, *, latest=False):
                     {"id": number, "room": "room", "method": "ask", "arguments": arguments}, blobs
                 )
             running = asyncio.create_task(session.run())
-            while len(sent) < len(questions):
+            while len(sent) < (answers or len(questions)):
                 await asyncio.sleep(0.005)
             running.cancel()
             session.close()
@@ -204,19 +204,27 @@ def test_an_upload_that_is_being_looked_at_is_counted_with_those_that_wait():
     kept = []
 
     def call(session, blobs):
+        if not kept:  # another comes meanwhile
+            more = {"id": 3, "room": "room", "method": "ask"}
+            asyncio.run_coroutine_threadsafe(session.ask(more, [bytes(50)]), session._loop).result(20)
         kept.append(session.memory.kept)
         return Answer({})
 
-    answered(call, [(1, {}, [bytes(300)]), (2, {}, [bytes(400), bytes(50)]), (3, {}, [])])
-    assert kept == [750, 450, 0]
+    answered(call, [(1, {}, [bytes(300)]), (2, {}, [bytes(400)])], answers=3)
+    assert kept == [750, 450, 50]
 
 
 def test_a_refused_upload_is_answered_once_and_never_looked_at():
     seen = []
-    sent = answered(lambda session, blobs: seen.append(blobs), [(1, {}, [bytes(1001)])])
-    assert len(sent) == 1
+
+    def call(session, blobs):
+        seen.append(blobs)
+        return Answer({})
+
+    sent = answered(call, [(1, {}, [bytes(1001)]), (2, {}, [b"small"])])
+    assert [message["id"] for message in sent] == [1, 2]
     assert "may keep" in sent[0]["error"]
-    assert seen == []
+    assert seen == [[b"small"]]
 
 
 def test_a_page_that_goes_leaves_nothing_behind():
