@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from importlib.resources import files
 
 import numpy as np
@@ -19,13 +20,21 @@ def cat():
     return np.asarray(Image.open(io.BytesIO(CAT.read_bytes())).convert("RGB"))
 
 
+def png(pixels):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def upload(pixels):
+    return {"name": "plain.png", "mimeType": "image/png", "buffer": png(pixels)}
+
+
 @pytest.fixture
 def picture(rng):
     """A picture of odd sizes, as a file."""
     pixels = rng.integers(0, 256, (43, 61, 3), np.uint8)
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG")
-    return pixels, stream.getvalue()
+    return pixels, png(pixels)
 
 
 def opened(visitor, place="#/lab"):
@@ -91,6 +100,32 @@ def test_presets_borders_stride_flip_and_signs(visitor, cat):
     shows(page, images.apply(cat, kernel, border="wrap", flip=True, signed=view)[::2, ::2])
 
 
+def test_a_named_kernel_keeps_its_name_whatever_its_size(browser, studio, cat):
+    """And what it is copied as is short enough to be read."""
+    with visiting(browser, studio, permissions=["clipboard-read", "clipboard-write"]) as visitor:
+        page = opened(visitor, "#/lab?name=gaussian")
+        shows(page, images.apply(cat, "gaussian"))
+        cut = "[...document.querySelectorAll('table.editor input')].filter(i => i.scrollWidth > i.clientWidth).length"
+        assert page.evaluate(cut) == 0
+        assert (
+            page.get_by_label("row 1, column 1", exact=True).input_value() == "2e-5"
+        )  # rounded, not cut off
+        page.get_by_label("sigma").fill("3")
+        page.get_by_label("sigma").press("Enter")
+        shows(page, images.apply(cat, "gaussian sigma=3"))  # 19 × 19, more than the grid shows
+        assert page.locator("table.editor input").count() == 0
+        page.get_by_role("button", name="Copy as Python").click()
+        page.get_by_role("button", name="Copied").wait_for()
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert "result = dc.images.apply(picture, 'gaussian sigma=3')\n" in copied
+        assert "overwrite=True" in page.inner_text("main")
+        page.get_by_label("sigma").fill("-1")
+        page.get_by_label("sigma").press("Enter")
+        until(page, "document.querySelector('[role=alert]').textContent.includes('sigma=')")
+        assert page.get_by_label("sigma").input_value() == "3"
+        assert "name=gaussian+sigma%3D3" in page.url
+
+
 def test_a_grid_of_ones_own_from_one_to_fifteen(visitor, cat):
     page = opened(visitor, "#/lab?signed=grey")
     move(page, "rows", 2)
@@ -105,6 +140,14 @@ def test_a_grid_of_ones_own_from_one_to_fifteen(visitor, cat):
     page.get_by_label("divisor").press("Enter")
     move(page, "offset", 0.25)
     shows(page, images.apply(cat, kernel, divisor=2.5, offset=0.25, signed="grey"))
+    for label, value, why, stays in (
+        ("divisor", "0", "other than 0; 2.5 stays", "2.5"),
+        ("row 2, column 3", "", "holds no number, so 1 stays", "1"),
+    ):
+        page.get_by_label(label, exact=True).fill(value)
+        page.get_by_label(label, exact=True).blur()
+        until(page, "why => document.querySelector('[role=alert]').textContent.includes(why)", why)
+        assert page.get_by_label(label, exact=True).input_value() == stays
     page.get_by_role("button", name="divide by the sum").click()
     until(page, "n => document.location.hash.includes(`divisor=${n}`)", f"{kernel.sum():g}")
     shows(page, images.apply(cat, kernel, divisor=kernel.sum(), offset=0.25, signed="grey"))
@@ -114,6 +157,12 @@ def test_a_grid_of_ones_own_from_one_to_fifteen(visitor, cat):
     large = np.zeros((15, 15))
     large[6:8, 5:9] = kernel
     assert page.locator("table.editor input").count() == 225
+    assert page.evaluate(
+        "document.querySelector('.kernel .scroll').matches(':not(.columns > div:first-child *)')"
+    )
+    assert page.evaluate(
+        "(box => box.scrollWidth <= box.clientWidth)(document.querySelector('.kernel .scroll'))"
+    )
     shows(page, images.apply(cat, large, divisor=kernel.sum(), offset=0.25, signed="grey"))
     move(page, "rows", 1)
     move(page, "columns", 1)
@@ -151,6 +200,24 @@ def test_a_pixel_shows_its_products_and_its_sum(visitor, cat):
     assert page.locator(".pixel h3").inner_text().startswith("row 20, column 30")  # a click keeps it
 
 
+def test_a_pixel_with_transparency_shows_the_librarys_numbers(visitor, rng):
+    pixels = rng.integers(0, 256, (3, 2, 4), np.uint8)
+    pixels[1, 0] = 30, 90, 200, 7  # a canvas keeps the colours of what is hardly opaque only about
+    page = opened(visitor, "#/lab?at=1,0&border=mirror")
+    page.get_by_label("your own").set_input_files(upload(pixels))
+    until(page, "document.querySelector('.pixel p')?.textContent.includes('opacity')")
+    found = images.apply(pixels, "sharpen", border="mirror")[1, 0]
+    text = page.locator(".pixel p").first.inner_text()
+    assert re.findall(r"shown as (\d+)", text) == [str(value) for value in found[:3]]
+    assert f"opacity {found[3]} of 255" in text
+    weights = [[0, -1, 0], [-1, 5, -1], [0, -1, 0]]
+    around = np.pad(pixels.astype(float), ((0, 0), (1, 1), (0, 0)), mode="reflect")[:, :3]
+    sums = (around[..., 0] * around[..., 3] / 255 * weights).sum()
+    assert "red: pixels" in page.locator(".pixel").inner_text()
+    assert f"products, sum {sums:.6g}".replace("-", "−") in page.locator(".pixel").inner_text()
+    assert page.locator("canvas.picture").first.bounding_box()["height"] > 200  # 3 pixels, enlarged
+
+
 def shown_width(page):
     return page.evaluate("document.querySelectorAll('canvas.picture')[1].width")
 
@@ -170,9 +237,7 @@ def test_ones_own_picture(visitor, picture, way):
     pixels, data = picture
     page = opened(visitor)
     if way == "file":
-        page.get_by_label("your own").set_input_files(
-            {"name": "a.png", "mimeType": "image/png", "buffer": data}
-        )
+        page.get_by_label("your own").set_input_files(upload(pixels))
     else:
         page.evaluate(HANDED, [way, base64.b64encode(data).decode()])
     shows(page, images.apply(pixels, "sharpen", signed="clip"))
@@ -181,16 +246,29 @@ def test_ones_own_picture(visitor, picture, way):
     )
     page.get_by_role("button", name="The cat").click()
     until(page, "document.querySelector('canvas.picture').width === 451")
+    assert page.get_by_label("your own").evaluate("file => file.files.length") == 0
 
 
-def test_a_file_that_is_no_picture_is_said(visitor):
+def test_a_file_that_is_no_picture_is_said(visitor, picture):
+    pixels, _ = picture
     page = opened(visitor)
+    page.get_by_label("your own").set_input_files(upload(pixels))
+    until(page, "document.querySelector('canvas.picture').width === 61")
     page.get_by_label("your own").set_input_files(
         {"name": "a.png", "mimeType": "image/png", "buffer": b"no picture"}
     )
     until(page, "document.querySelector('[role=alert]').textContent")
+    page.get_by_label("preset").select_option("box")
+    shows(page, images.apply(pixels, "box"))
     assert "the picture can't be read" in page.locator("[role=alert]").inner_text()
-    assert canvas(page).shape == (300, 451, 3)
+    page.get_by_role("link", name="The window").click()
+    page.wait_for_selector(".room-window td.output")
+    page.get_by_role("link", name="Kernel lab").click()
+    until(page, "document.querySelectorAll('canvas.picture')[1]?.width === 61")
+    shows(page, images.apply(pixels, "sharpen", signed="clip"))
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Save the result").click()
+    assert started.value.suggested_filename == "plain-filtered.png"
 
 
 def test_the_webcam(visitor):

@@ -72,12 +72,63 @@ def test_a_pixel_is_the_sum_of_its_products(studio, picture):
     whole = images.convolve(picture.astype(float), np.array(settings["kernel"]))
     with studio.client() as client:
         client.ask("lab", "load", [png(picture)])
+        result = pixels_of(*client.ask("lab", "run", settings=settings))
         for row, column in [(0, 0), (3, 7), (18, 26)]:
             found = client.ask("lab", "pixel", row=row, column=column, settings=settings)[0]["result"]
-            assert np.allclose(found["sums"], whole[2 * row, 2 * column])
-            assert np.allclose(np.array(found["products"]).sum(axis=(1, 2)), found["sums"])
-            assert np.allclose(np.array(found["window"]) * np.array(found["weights"]), found["products"])
+            tables = {name: np.array(numbers) for name, numbers in found["tables"].items()}
+            assert np.allclose(found["values"], whole[2 * row, 2 * column])
+            assert np.allclose(tables["products"].sum(axis=(1, 2)), found["sums"][0])
+            assert np.allclose(tables["window"] * tables["weights"], tables["products"])
+            assert found["shown"] == result[row, column, :3].tolist()
         assert "lies outside" in client.ask("lab", "pixel", row=19, column=0, settings=settings)[0]["error"]
+        other = settings | {"offset": 0.25}  # asked before it was run
+        found = client.ask("lab", "pixel", row=3, column=7, settings=other)[0]["result"]
+        assert found["shown"] == pixels_of(*client.ask("lab", "run", settings=other))[3, 7, :3].tolist()
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({"name": "sharpen"}, "keep"),
+        ({"name": "gaussian sigma=0.7", "border": "zero", "flip": True}, "filter"),
+        ({"kernel": [[-1, -2], [-3, -0.5]], "divisor": -6.5}, "filter"),
+        ({"name": "sobel", "signed": "absolute"}, "keep"),
+    ],
+)
+def test_behind_a_pixel_transparency_weighs_as_in_the_result(studio, rng, settings, rule):
+    clear = rng.integers(0, 256, (7, 9, 4), np.uint8)
+    clear[2:5, 3:6, 3] = 0
+    divisor = settings.get("divisor", 1)
+    with studio.client() as client:
+        client.ask("lab", "load", [png(clear)])
+        result = pixels_of(*client.ask("lab", "run", settings=settings))
+        for row, column in np.ndindex(7, 9):
+            found = client.ask("lab", "pixel", row=row, column=column, settings=settings)[0]["result"]
+            assert found["alpha"]["rule"] == rule
+            assert found["shown"] == result[row, column].tolist()
+            if found["values"] is None:
+                assert found["shown"] == [0, 0, 0, 0]
+            elif found["shown"][3]:
+                value = np.clip(np.array(found["values"]) / divisor, 0, 255)
+                assert np.abs(value - found["shown"][:3]).max() <= 0.501
+            tables = found["tables"]
+            weighed = np.array(tables["window"]) * np.array(tables["opaque"]) * np.array(tables["weights"])
+            assert np.allclose(weighed, tables["products"])
+            assert np.allclose(weighed.sum(axis=(1, 2)), found["sums"][0])
+
+
+def test_a_kernel_larger_than_the_grid_filters_by_its_name(studio, picture):
+    settings = {"name": "gaussian sigma=3"}
+    with studio.client() as client:
+        client.ask("lab", "load", [png(picture)])
+        found = client.ask("lab", "numbers", text=settings["name"])[0]["result"]
+        result = pixels_of(*client.ask("lab", "run", settings=settings))
+        pixel = client.ask("lab", "pixel", row=5, column=6, settings=settings)[0]["result"]
+    assert found["kernels"] is None
+    assert found["size"] == [19, 19]
+    assert np.array_equal(result[..., :3], images.apply(picture, "gaussian sigma=3"))
+    assert pixel["tables"] is None
+    assert np.abs(np.array(pixel["values"]) - result[5, 6, :3]).max() <= 0.501
 
 
 def test_the_words_do_what_the_page_does(studio, picture, tmp_path):
@@ -92,6 +143,7 @@ def test_the_words_do_what_the_page_does(studio, picture, tmp_path):
         words = client.ask("lab", "words", settings=settings)[0]["result"]
         command = client.ask("lab", "words", settings=settings | {"stride": 1})[0]["result"]["command"]
     (tmp_path / "photo.jpg").write_bytes(png(picture))
+    assert words["file"] == "filtered.png"
     subprocess.run([sys.executable, "-c", words["python"]], check=True, cwd=tmp_path, timeout=120)
     right = images.apply(
         picture, np.array(settings["kernel"]), border="wrap", divisor=2.5, offset=0.25, signed="clip"
@@ -99,7 +151,7 @@ def test_the_words_do_what_the_page_does(studio, picture, tmp_path):
     assert np.array_equal(np.asarray(Image.open(tmp_path / "filtered.png")), right)
     assert words["command"] is None
     assert command == (
-        "deepconv filter photo.jpg -k '1 2 -3; 0.5 0 1' --border=wrap --divisor=2.5 --offset=0.25 --signed=clip "
+        "deepconv filter photo.jpg -k '1 2 -3; 0.5 0 1' --border=wrap --divisor=2.5 --offset=0.25 "
         "-o filtered.png"
     )
 
@@ -108,7 +160,7 @@ def test_the_words_do_what_the_page_does(studio, picture, tmp_path):
     "settings",
     [
         {"kernel": [[1, 2, -3], [0.5, 0, 1]], "border": "wrap", "divisor": 2.5, "offset": 0.25},
-        {"name": "emboss direction=n", "signed": "grey", "flip": True},
+        {"name": "emboss direction=n", "signed": "clip", "flip": True},
     ],
 )
 def test_the_command_gives_the_pages_pixels(studio, picture, tmp_path, monkeypatch, settings):
@@ -123,6 +175,26 @@ def test_the_command_gives_the_pages_pixels(studio, picture, tmp_path, monkeypat
     assert deepconv(*words).status == 0
     with Image.open("filtered.png") as written:
         assert np.array_equal(np.asarray(written), pixels_of(*answer)[..., :3])
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"name": "gaussian sigma=1", "divisor": 1}, "-k 'gaussian sigma=1'"),
+        ({"name": "sobel", "signed": "absolute"}, "-k sobel"),
+        ({"name": "sobel", "signed": "clip"}, "-k sobel --signed=clip"),
+        ({"kernel": [[-1, 0, 1.5]], "divisor": 4.0}, "-k '-1 0 1.5' --divisor=4"),
+    ],
+)
+def test_the_words_hold_no_more_than_is_needed(studio, picture, settings, said):
+    with studio.client() as client:
+        client.ask("lab", "load", [png(picture)], name="-my plain.png")
+        words = client.ask("lab", "words", settings=settings)[0]["result"]
+        saved = client.ask("lab", "save", settings=settings)[0]["result"]
+    assert words["command"] == f"deepconv filter './-my plain.png' {said} -o './-my plain-filtered.png'"
+    assert "read_image('-my plain.png')" in words["python"]
+    assert "divisor=1" not in words["python"]
+    assert saved["file"] == words["file"] == "-my plain-filtered.png"
 
 
 def test_large_deep_and_transparent_pictures(studio, rng):

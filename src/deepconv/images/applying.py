@@ -107,7 +107,7 @@ def apply(
     for name, value, words in (("signed", signed, (*SIGNED, None)), ("alpha", alpha, ALPHA)):
         if value not in words:
             raise ValueError(f"{_OP}: {name}={value!r} is not known; use one of {', '.join(map(str, words))}")
-    kernels, anchor = _kernels(chosen, divisor, flip, anchor)
+    kernels, anchor = laid_on(chosen, divisor, flip, anchor)
     check_border(_OP, border, pixels.shape, kernels[0].shape)
     whole = pixels.dtype.kind == "u"
     planes = pixels.reshape(*pixels.shape[:2], -1)
@@ -117,7 +117,7 @@ def apply(
         anchor=anchor,
         places=places(pixels.shape, kernels[0].shape, anchor, border),
         outside=_outside(planes, border, _part("constant", constant, whole), alpha),
-        alpha=_alpha(planes.shape[2], alpha, kernels),
+        alpha=alpha_rule(planes.shape[2], alpha, kernels),
         linear=bool(linear),
         offset=_part("offset", offset, whole),
         shown=signed or (chosen.view if whole else "raw"),
@@ -308,10 +308,24 @@ def _checked(pixels: Array) -> Array:
     return pixels
 
 
-def _kernels(
+def laid_on(
     chosen: effects.Effect, divisor: Any, flip: bool, anchor: Any
 ) -> tuple[tuple[Array, ...], tuple[int, int]]:
-    """Return the kernels divided and turned, and the cell that stands on the pixel."""
+    """Return the kernels divided and turned, and the cell that stands on the pixel.
+
+    Args:
+        chosen: the effect.
+        divisor: as for `apply`.
+        flip: as for `apply`.
+        anchor: as for `apply`.
+
+    Raises:
+        ValueError: the divisor or the anchor can't be.
+
+    Example:
+        >>> laid_on(effects.effect("1 2 3 4"), 2, True, None)
+        ((array([[2. , 1.5, 1. , 0.5]]),), (0, 1))
+    """
     if divisor == "sum":
         divisor = chosen.total
         if divisor == 0:
@@ -340,8 +354,21 @@ def _part(name: str, value: Any, whole: bool) -> float:
     return number
 
 
-def _alpha(channels: int, asked: str, kernels: tuple[Array, ...]) -> str:
-    """Return what is done with the last channel."""
+def alpha_rule(channels: int, asked: str, kernels: tuple[Array, ...]) -> str:
+    """Return what is done with the last channel: `none`, `filter` or `keep`.
+
+    Args:
+        channels: the picture's; of two or four the last is alpha.
+        asked: as for `apply`.
+        kernels: divided already.
+
+    Raises:
+        ValueError: `filter` with kernels that can't.
+
+    Example:
+        >>> alpha_rule(4, "auto", (np.ones((3, 3)),)), alpha_rule(3, "auto", (np.ones((3, 3)),))
+        ('filter', 'none')
+    """
     if asked == "ignore" or channels not in (2, 4):
         return "none"
     positive = len(kernels) == 1 and kernel_total(kernels[0]) > 0

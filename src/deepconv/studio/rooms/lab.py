@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-import shlex
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -14,10 +14,11 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from deepconv.arrays import Array
-from deepconv.images import KERNELS, Picture, apply, effect, format_kernel
-from deepconv.images.borders import extended, places
+from deepconv.images import KERNELS, Picture, apply, effect
 from deepconv.images.effects import names_file
 from deepconv.images.files import encode
+from deepconv.studio.rooms.lab_pixel import behind
+from deepconv.studio.rooms.lab_words import output_name, written
 from deepconv.studio.rooms.numbers import from_page, to_page
 from deepconv.studio.rooms.uploads import read_upload
 from deepconv.studio.session import Answer, Session, method
@@ -27,14 +28,15 @@ __all__ = ["Settings", "catalogue", "load", "numbers", "pixel", "run", "save", "
 SHOWN = 1_000_000
 """Pixels of the picture that is filtered while a slider moves; a larger one is shrunk for it."""
 
-_CELLS = 15 * 15
+_SIDE = 15
+"""Rows and columns of the largest grid that the page shows."""
 
 
 class Settings(BaseModel, extra="forbid", strict=True):
     """What the page asks to be done to its picture.
 
     Attributes:
-        name: an effect by its name, for those of two kernels; used where `kernel` is None.
+        name: an effect by its name; used where `kernel` is None.
         kernel: the grid's numbers, row by row.
         border: what stands beyond the picture.
         divisor: what the sums are divided by; None is 1.
@@ -62,7 +64,7 @@ class Settings(BaseModel, extra="forbid", strict=True):
         if self.kernel is None:
             _no_file(self.name)
             return effect(self.name)
-        return from_page("kernel", self.kernel, "RS", _CELLS)
+        return from_page("kernel", self.kernel, "RS", _SIDE * _SIDE)
 
     def applied(self, pixels: Array) -> Array:
         """Return the pixels with this done to them."""
@@ -83,16 +85,26 @@ class _Loaded:
 
     whole: Picture
     shown: Array  # uint8, (H, W), (H, W, 3) or (H, W, 4)
+    name: str  # of its file; empty for the shipped one and for what has none
+
+
+@dataclass(frozen=True)
+class _Filtered:
+    """The result that a page shows, kept for the questions that follow about its pixels."""
+
+    picture: _Loaded
+    settings: Settings
+    result: Array
 
 
 @cache
 def _shipped() -> _Loaded:
-    return _loaded(files("deepconv.studio").joinpath("page/cat.jpg").read_bytes())
+    return _loaded(files("deepconv.studio").joinpath("page/cat.jpg").read_bytes(), "")
 
 
-def _loaded(data: bytes) -> _Loaded:
+def _loaded(data: bytes, name: str) -> _Loaded:
     whole = read_upload(data)
-    return _Loaded(whole, _eight_bits(_shrunk(whole.pixels)))
+    return _Loaded(whole, _eight_bits(_shrunk(whole.pixels)), name)
 
 
 def _shrunk(pixels: Array) -> Array:
@@ -123,6 +135,21 @@ def _of(session: Session) -> _Loaded:
     return found
 
 
+def _filtered(session: Session, settings: Settings) -> Array:
+    """Return the shown picture with the settings applied, from the last time where nothing has changed since."""
+    picture, last = _of(session), session.state.get("lab result")
+    if isinstance(last, _Filtered) and last.picture is picture and last.settings == settings:
+        return last.result
+    result = settings.applied(picture.shown)
+    session.state.pop("lab result", None)
+    with contextlib.suppress(
+        ValueError
+    ):  # no memory left to keep it in: it is computed again where it is asked for
+        session.keep("result", result.nbytes)
+        session.state["lab result"] = _Filtered(picture, settings, result)
+    return result
+
+
 def _rgba(pixels: Array) -> memoryview:
     """Return pixels as a canvas takes them."""
     result = np.full((*pixels.shape[:2], 4), 255, np.uint8)
@@ -134,15 +161,16 @@ def _rgba(pixels: Array) -> memoryview:
 
 
 @method(lane="files")
-def load(session: Session, blobs: list[bytes]) -> Answer:
+def load(session: Session, blobs: list[bytes], *, name: Annotated[str, Field(max_length=255)] = "") -> Answer:
     """Take a person's picture in, or go back to the shipped one where none comes; it stays in memory.
 
     Args:
         session: the page's.
         blobs: one picture file, or nothing.
+        name: the file's, for what is copied from the page.
     """
     if blobs:
-        loaded = _loaded(blobs[0])
+        loaded = _loaded(blobs[0], name)
         session.keep("picture", loaded.whole.pixels.nbytes + loaded.shown.nbytes)
         session.state["lab"] = loaded
     else:
@@ -189,8 +217,8 @@ def catalogue(session: Session, blobs: list[bytes]) -> Answer:
 
 
 @method(latest=True)
-def numbers(session: Session, blobs: list[bytes], *, text: Annotated[str, Field(max_length=4000)]) -> Answer:
-    """Return the numbers of a kernel that is named or written out.
+def numbers(session: Session, blobs: list[bytes], *, text: Annotated[str, Field(max_length=8000)]) -> Answer:
+    """Return a kernel that is named or written out: its size, and its numbers where the grid has room for them.
 
     Args:
         session: the page's.
@@ -199,12 +227,12 @@ def numbers(session: Session, blobs: list[bytes], *, text: Annotated[str, Field(
     """
     _no_file(text)
     found = effect(text)
-    if max(kernel.size for kernel in found.kernels) > _CELLS:
-        sizes = " × ".join(map(str, found.kernels[0].shape))
-        raise ValueError(f"{text}: {sizes} numbers are more than the grid shows, 15 × 15; make it smaller")
+    shape = found.kernels[0].shape
     return Answer(
         {
-            "kernels": [to_page(kernel) for kernel in found.kernels],
+            "kernels": [to_page(kernel) for kernel in found.kernels] if max(shape) <= _SIDE else None,
+            "count": len(found.kernels),
+            "size": list(shape),
             "name": str(found),
             "view": found.view,
             "total": found.total,
@@ -233,8 +261,7 @@ def run(
         settings: what to do.
     """
     began = time.perf_counter()
-    shown = _of(session).shown
-    result = settings.applied(shown)
+    result = _filtered(session, settings)
     filtered = time.perf_counter()
     data = _rgba(result)
     height, width = result.shape[:2]
@@ -251,7 +278,7 @@ def pixel(
     column: Annotated[int, Field(ge=0)],
     settings: Given,
 ) -> Answer:
-    """Return the numbers behind one pixel of the result: the picture's, the kernel's, their products and sums.
+    """Return the numbers behind one pixel of the result, as `behind` gives them, and the pixel itself.
 
     Args:
         session: the page's.
@@ -260,29 +287,14 @@ def pixel(
         column: of the result.
         settings: what to do.
     """
-    shown = _of(session).shown
-    chosen, flip, stride = effect(settings.chosen()), settings.flip, settings.stride
-    weights = chosen.kernels[0][::-1, ::-1] if flip else chosen.kernels[0]
-    r, s = weights.shape
-    anchor = ((r - 1) // 2, (s - 1) // 2) if flip else (r // 2, s // 2)
-    rows, columns = places(shown.shape, weights.shape, anchor, settings.border)
-    top, left = row * stride, column * stride
-    if top + r > len(rows) or left + s > len(columns):
+    result = _filtered(session, settings)
+    if row >= result.shape[0] or column >= result.shape[1]:
         raise ValueError(f"row {row}, column {column} lies outside the result")
-    window = extended(shown, rows[top : top + r], columns[left : left + s])
-    colours = window[..., None] if window.ndim == 2 else window[..., :3]
-    products = colours.astype(np.float64) * weights[..., None]
-    return Answer(
-        {
-            "window": np.moveaxis(colours, -1, 0).tolist(),
-            "weights": to_page(weights),
-            "products": to_page(np.moveaxis(products, -1, 0)),
-            "sums": to_page(products.sum(axis=(0, 1))),
-            "kernels": len(chosen.kernels),
-            "rows": rows[top : top + r].tolist(),
-            "columns": columns[left : left + s].tolist(),
-        }
-    )
+    found = behind(
+        _of(session).shown, effect(settings.chosen()), (row * settings.stride, column * settings.stride),
+        border=settings.border, divisor=settings.divisor, flip=settings.flip, most=_SIDE * _SIDE,
+    )  # fmt: skip
+    return Answer({**found, "shown": np.atleast_1d(result[row, column]).tolist()})
 
 
 @method(lane="files")
@@ -299,15 +311,15 @@ def save(
         blobs: none.
         settings: what to do.
     """
-    whole = _of(session).whole
-    pixels = whole.pixels
+    picture = _of(session)
+    whole, pixels = picture.whole, picture.whole.pixels
     if pixels.dtype.kind == "f":  # a PNG holds none; 16 bits hold what is between black and white
         pixels = np.rint(np.clip(np.nan_to_num(pixels), 0, 1) * 65535).astype(np.uint16)
     out = settings.applied(pixels)
     stream = io.BytesIO()
     kept = frozenset({"profile", "exif", "xmp", "dpi", "text"})
     encode(stream, "PNG", whole.with_pixels(np.ascontiguousarray(out)), quality=None, holds=kept)
-    return Answer({"bytes": stream.tell()}, (stream.getvalue(),))
+    return Answer({"file": output_name(picture.name)}, (stream.getvalue(),))
 
 
 @method(latest=True)
@@ -324,21 +336,8 @@ def words(
         blobs: none.
         settings: what to do.
     """
-    chosen, stride = settings.chosen(), settings.stride
-    rows = "" if settings.kernel is None else format_kernel(chosen).splitlines()
-    text = "; ".join(" ".join(row.split()) for row in rows) or str(chosen)
-    given = settings.model_dump(
-        include={"border", "divisor", "offset", "signed", "flip"}, exclude_defaults=True
-    )
-    given["signed"] = settings.signed  # its default depends on the kernel elsewhere
-    arguments = "".join(f", {key}={value!r}" for key, value in given.items())
-    options = "".join(f" --{key}" if value is True else f" --{key}={value}" for key, value in given.items())
-    cut = f"[::{stride}, ::{stride}]" if stride > 1 else ""
-    python = (
-        "import deepconv as dc\n\n"
-        'picture = dc.images.read_image("photo.jpg").pixels\n'
-        f"result = dc.images.apply(picture, {text!r}{arguments}){cut}\n"
-        'dc.images.write_image("filtered.png", result)\n'
-    )
-    command = f"deepconv filter photo.jpg -k {shlex.quote(text)}{options} -o filtered.png"
-    return Answer({"python": python, "command": None if stride > 1 else command})
+    picture = _of(session)
+    given = settings.model_dump(include={"border", "divisor", "offset", "flip"}, exclude_defaults=True)
+    given["signed"] = settings.signed  # elsewhere its default depends on the kernel
+    whole = picture.whole.pixels.dtype.kind != "f"
+    return Answer(written(picture.name, effect(settings.chosen()), given, settings.stride, whole=whole))

@@ -1,23 +1,55 @@
-// The sum behind one pixel, and frames that show where it stands.
+// The sum behind one pixel, frames that show where it stands, and pointing at it.
 import { element, shown } from "../dom.js";
 
-/** The numbers behind a pixel, as the library gave them; `shades` is what the result shows there. */
-export function explained({ window: pixels, weights, products, sums: found, kernels: count }, row, column, { shades, divisor, offset }) {
-  const names = found.length === 3 ? ["red", "green", "blue"] : ["grey"];
+const WRITTEN = 81; // cells whose pixels and weights are written out; of more, the products alone
+const ALPHA = {
+  keep: "A pixel weighs as much as it is opaque; what its neighbours lack is taken to be like the pixel itself.",
+  filter: "A pixel weighs as much as it is opaque; the sum is divided by the part of the weight that is.",
+};
+
+const digits = (value, count) => (typeof value === "number" ? shown(Number(value.toPrecision(count)), 12) : value);
+const six = (value) => digits(value, 6); // enough to reckon the products from what is written
+
+/** The numbers behind a pixel, as the library gave them. */
+export function explained(answer, row, column, { divisor, offset }) {
+  const { size, tables, alpha, values, shown: result } = answer;
+  const names = answer.sums[0].length === 3 ? ["red", "green", "blue"] : ["grey"];
+  const two = answer.sums.length > 1;
+  const then = [divisor === 1 ? "" : ` / ${six(divisor)}`, offset ? ` + ${six(offset)} of the range` : ""].join("");
+  const line = (name, c) => `${name} ${came(answer, c)}${then}, shown as ${result[c]}`;
+  const seen = values === null ? "nothing opaque is seen here: transparent" : names.map(line).join("; ");
+  const opacity = alpha && values !== null ? `; opacity ${result[3]} of 255` : "";
+  return [
+    element("h3", {}, `row ${row}, column ${column}`),
+    element("p", {}, `${seen}${opacity}`),
+    alpha ? element("p", { class: "explain" }, ALPHA[alpha.rule]) : null,
+    tables ? null : element("p", { class: "explain" }, `${size.join(" × ")} products are too many to be written out.`),
+    ...(tables ? names.map((name, c) => products(name, tables, c, six(answer.sums[0][c]), two)) : []),
+  ].filter(Boolean);
+}
+
+/** How a colour's sum came to its value, in one line. */
+function came({ sums, alpha, parts, values }, c) {
+  if (values === null) return "";
+  if (sums.length > 1) return `√(${parts.map((part) => `(${six(part[c])})²`).join(" + ")}) = ${six(values[c])}`;
+  const sum = six(sums[0][c]);
+  if (!alpha) return sum;
+  const filled = alpha.rule === "keep" ? ` + ${six(alpha.own[c])} · (${six(alpha.total[0])} − ${six(alpha.seen[0])})`
+    : ` · ${six(alpha.total[0])} / ${six(alpha.seen[0])}`;
+  return alpha.seen[0] === alpha.total[0] ? sum : `${sum}${filled} = ${six(values[c])}`;
+}
+
+function products(name, { window: pixels, opaque, weights, products: found }, c, sum, two) {
+  const few = weights.length * weights[0].length <= WRITTEN;
   const table = (caption, values, kind) => element("div", { class: "scroll" }, element("table", { class: "numbers" },
     element("caption", {}, caption), element("tbody", {},
-      ...values.map((line) => element("tr", {}, ...line.map((value) => element("td", { class: kind }, shown(value, 2))))))));
+      ...values.map((line) => element("tr", {}, ...line.map((value) => element("td", { class: kind }, digits(value, few ? 6 : 3))))))));
   const sign = (text) => element("span", { class: "sign", "aria-hidden": "true" }, text);
-  const few = weights.length * weights[0].length <= 81; // of more, the products alone
-  const then = [divisor === 1 ? "" : ` / ${shown(divisor)}`, offset ? ` + ${shown(offset)} of the range` : ""].join("");
-  const became = (sum, c) => `${shown(sum, 2)}${then}, shown as ${shades[c]}`;
-  return [
-    element("h3", {}, `row ${row}, column ${column}${count > 1 ? ", the first of its two kernels" : ""}`),
-    element("p", {}, found.map((sum, c) => `${names[c]} ${count > 1 ? shown(sum, 2) : became(sum, c)}`).join("; ")),
-    ...pixels.map((plane, c) => element("div", { class: "grids" },
-      ...(few ? [table(`${names[c]}: pixels`, plane, "input"), sign("×"), table("weights", weights, "weights"), sign("→")] : []),
-      table(`${few ? "" : `${names[c]}: `}products, sum ${shown(found[c], 2)}`, products[c], "output"))),
-  ];
+  const of = two ? " of the first of its two kernels" : "";
+  return element("div", { class: "grids" },
+    ...(few ? [table(`${name}: pixels`, pixels[c], "input"), sign("×"),
+      ...(opaque ? [table("opacity", opaque, "count"), sign("×")] : []), table("weights", weights, "weights"), sign("→")] : []),
+    table(`${few ? "" : `${name}: `}products${of}, sum ${sum}`, found[c], "output"));
 }
 
 /** Put a frame around rows and columns of a canvas; what lies beyond the edge, or folds over it, is left out. */
@@ -30,4 +62,27 @@ export function frame(box, canvas, rows, columns) {
   const [left, width] = span(columns, canvas.width);
   for (const [name, value] of Object.entries({ top, height, left, width })) box.style.setProperty(name, `${value}%`);
   box.classList.add("placed");
+}
+
+const clamp = (value, most) => Math.min(most, Math.max(0, value));
+
+/** Let the pointer and the arrow keys choose a pixel of a canvas: `look(row, column)` at what is pointed at, `pin([row, column])`
+    to keep one; `kept()` gives the kept one, or []. */
+export function pointing(canvas, { look, pin, kept }) {
+  const pointed = (event) => {
+    const box = canvas.getBoundingClientRect();
+    return [Math.floor((event.clientY - box.top) / box.height * canvas.height), Math.floor((event.clientX - box.left) / box.width * canvas.width)]
+      .map((index, axis) => clamp(index, [canvas.height, canvas.width][axis] - 1));
+  };
+  canvas.addEventListener("pointermove", (event) => look(...pointed(event)));
+  canvas.addEventListener("pointerleave", () => look(...kept()));
+  canvas.addEventListener("click", (event) => pin(pointed(event)));
+  canvas.addEventListener("keydown", (event) => {
+    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const far = event.shiftKey ? 10 : 1;
+    const [row, column] = kept().length === 2 ? kept() : [0, 0];
+    pin([clamp(row + far * step[0], canvas.height - 1), clamp(column + far * step[1], canvas.width - 1)]);
+  });
 }
