@@ -1,16 +1,27 @@
 """The studio's page as a whole: the keyboard alone, what axe-core says of every room, and a line that breaks."""
 
+import threading
+
 import numpy as np
 import pytest
+import uvicorn
 
 import deepconv as dc
-from tests.peers.browser import cell, lit, tab_to, table, until, visiting
+from deepconv.studio.app import create_app
+from deepconv.studio.security import Gate
+from deepconv.studio.server import bind, configured
+from tests.peers.browser import cell, lit, move, tab_to, table, until, visiting
 from tests.peers.browser import violations as serious
 from tests.studio.running import running
 
 ROOMS = ("lab", "window", "matrix", "backward", "network", "check")
 IMAGE = np.arange(1.0, 50).reshape(1, 1, 7, 7)
 RELIEF = np.array([[-2.0, -1, 0], [-1, 1, 1], [0, 1, 2]])[None, None]
+
+LABELS = """sliders => sliders.map(slider => { const range = document.createRange();
+  range.selectNodeContents(slider.querySelector("label"));
+  return [range.getBoundingClientRect().right, slider.querySelector("input").getBoundingClientRect().left]; })"""
+"""Where each slider's words end, and where the slider begins."""
 
 
 def test_the_keyboard_alone_through_the_lab_and_the_window(visitor):
@@ -49,7 +60,11 @@ def test_the_keyboard_alone_through_the_lab_and_the_window(visitor):
     changed = IMAGE[:, :, :6].copy()
     changed[0, 0, 1, 2] = 100
     page.wait_for_timeout(300)
+    assert page.evaluate("Object.entries({...document.activeElement.dataset}).join()") == "row,1,column,2"
     assert table(page, "output") == dc.conv(changed, RELIEF)[0, 0].tolist()
+    move(page, "rows", 4)
+    until(page, "document.querySelectorAll('td.output').length === 10")
+    assert table(page, "input") == changed[0, 0, :4].tolist()  # the typed number is still there
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -74,6 +89,13 @@ def test_no_room_is_wider_than_the_screen(browser, studio, width):
             page.wait_for_selector(f".room-{room} h2")
             page.wait_for_timeout(300)
             assert page.evaluate("document.documentElement.scrollWidth") <= width
+            if room == "lab" and width == 320:
+                result = page.locator("canvas.picture").last.bounding_box()
+                assert result["y"] < 500  # beside the picture, above the controls
+            for fold in page.locator(".fold:visible").all():
+                fold.click()
+            across = page.locator(".slider:visible").evaluate_all(LABELS)
+            assert all(label <= control for label, control in across), (room, across)
 
 
 def test_a_room_opened_by_a_link_has_the_focus(visitor):
@@ -91,7 +113,16 @@ def test_a_line_that_breaks_is_said(browser):
         page = (entered := visitor.__enter__()).open("#/window")
         page.wait_for_selector("td.output")
         cell(page, "output", 0, 0).hover()
-    until(page, "!document.getElementById('connection').hidden")
-    assert "does not answer" in page.locator("#connection").inner_text()
+    until(page, "document.getElementById('connection').textContent.includes('does not answer')")
+    assert page.locator("td.output").count() == 25  # what was there stays
+    server = uvicorn.Server(configured(create_app(Gate("another-token"))))
+    with bind("127.0.0.1", studio.port) as listening:  # started anew: its address has another token
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        until(
+            page, "document.getElementById('connection').textContent.includes('open the one that it printed')"
+        )
+        server.should_exit = True
+        thread.join(10)
     entered.complaints.clear()  # the browser says so too
     visitor.__exit__(None, None, None)

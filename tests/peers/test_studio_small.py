@@ -19,6 +19,12 @@ def test_the_window_shows_the_librarys_numbers(visitor):
     cell(page, "output", 1, 1).hover()
     assert lit(page, "input") == [[i, j] for i in (2, 3, 4) for j in (3, 4, 5)]
     assert lit(page, "output") == [[1, 1]]
+    assert page.locator(".sum").inner_text().endswith(f" = {y[1, 1]:g}")  # what is pointed at, not window 1
+    cell(page, "output", 0, 2).click()
+    page.mouse.move(2, 2)
+    assert page.locator(".sum").inner_text().endswith(f" = {y[0, 2]:g}")  # kept
+    assert page.get_by_label("window", exact=True).input_value() == "3"
+    cell(page, "output", 1, 1).hover()
     columns = dc.im2col(IMAGE[:, :, :6], 3, stride=(2, 3), padding=((0, 0), (2, 0)))[0]
     assert table(page, "what the window sees") == columns.tolist()
     assert lit(page, "what the window sees") == [[4, j] for j in range(9)]
@@ -59,6 +65,8 @@ def test_a_setting_that_cannot_work_explains_itself(visitor):
     page = visitor.open("#/window?h=2")
     until(page, "document.querySelector('[role=alert]').textContent")
     assert "is larger than the padded image (2, 7)" in page.locator("[role=alert]").inner_text()
+    assert "⌊(2 + 0 + 0 − 1·(3 − 1) − 1) / 1⌋ + 1 = 0" in page.locator(".formula").inner_text()
+    assert not page.get_by_text("Play").is_visible()
     move(page, "bottom", 1)
     until(page, "!document.querySelector('[role=alert]').textContent")
     assert np.shape(table(page, "output")) == (1, 5)
@@ -91,6 +99,12 @@ def test_the_matrix_of_the_post_and_of_three_channels(visitor):
     y = dc.conv(x, np.ascontiguousarray(matrix.T).reshape(2, 3, 3, 3))[0]
     assert table(page, "y, 25 × 2") == y.reshape(2, 25).T.tolist()
     assert table(page, "y as an image, 5 × 5, filter 2") == y[1].tolist()
+    assert page.locator(".sum").inner_text().count(" + ") == 2 * 27  # the bias too, nothing left out
+    tops = page.locator(".product > *").evaluate_all(
+        "parts => parts.map(part => part.getBoundingClientRect().top)"
+    )
+    assert len(tops) == 7
+    assert max(tops) - min(tops) < 40  # the product stands in one line
 
 
 def test_the_way_back_and_one_step(visitor):
@@ -136,6 +150,8 @@ def test_each_gradient_says_where_it_comes_from(visitor):
     )
     cell(page, "dw, filter 2", 2, 2).hover()
     said = page.locator(".sum").inner_text()
+    box = page.locator(".sum").bounding_box()
+    assert 0 <= box["y"] < 500  # in sight, however far down the table stands
     assert said.startswith("dw = 10·1 + 11·1")
     assert said.endswith(f"= {table(page, 'dw, filter 2')[2][2]:g}")
     cell(page, "db", 0, 1).hover()
@@ -152,6 +168,15 @@ def test_the_matrix_row_by_row(visitor):
     page.get_by_role("button", name="Step", exact=True).click()
     assert lit(page, "vec(x)") == [[7, j] for j in range(9)]
     assert lit(page, "y as an image, 5 × 5, filter 2") == [[1, 2]]
+    move(page, "row", 23)
+    heights = page.evaluate(
+        """() => [...document.querySelectorAll(".product td.input.lit, .product td.output.lit")].map(cell => {
+          const [own, box] = [cell, cell.closest(".scroll")].map(part => part.getBoundingClientRect());
+          return own.top >= box.top && own.bottom <= box.bottom && own.top; })"""
+    )
+    assert len(heights) == 9 + 2
+    assert heights[0]  # the lit row is within what its box shows
+    assert set(heights) == {heights[0]}  # and in both tables at one height
 
 
 def test_play_walks_and_pauses(visitor):

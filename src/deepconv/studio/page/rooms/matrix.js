@@ -65,6 +65,7 @@ export async function open(root, { values, remember }) {
     for (const [one, other] of [[rows, results], [results, rows]]) { // a row and its product stand at one height
       one.addEventListener("scroll", () => { other.scrollTop = one.scrollTop; });
     }
+    product.classList.toggle("dense", matrix.length > 16);
     product.replaceChildren(rows, sign("·"), matrixTable(kin, matrix, { name: `W, ${size(matrix)}` }), sign("+"), bias, sign("="), results);
     images.replaceChildren(
       ...imageTables(kin, answer.padded, answer.padding, { name: "x", kind: "input", edit: (index, value) => example.put("x", index, value) }),

@@ -1,7 +1,7 @@
 // Sums written out, with the library's numbers: what was multiplied with what, and what came of it.
 import { element, shown } from "../dom.js";
 
-const LONGEST = 28; // as many as a window of the post's three channels has, and the bias
+const LONGEST = 36; // a window of the post's three channels has 28 terms with the bias, and more fill the screen
 
 const signed = (value) => (value < 0 || Object.is(value, -0) ? `(${shown(value)})` : shown(value));
 
