@@ -15,6 +15,7 @@ import numpy as np
 
 from deepconv.arrays import Array
 from deepconv.engine import machine
+from deepconv.engine.algorithms.direct_panels import put, runs_of, vectors_of
 from deepconv.engine.kernels import fields as f
 from deepconv.engine.kernels import threads
 from deepconv.engine.problem import Problem
@@ -459,41 +460,21 @@ def _add_panels(
     problem: Problem, plan: Layout, planes: tuple[int, ...], images: int, size: tuple[int, ...], lists: _Lists
 ) -> tuple[int, int]:
     """Append the panels of a job in a block, and return how many they are and where they stand."""
-    space, product, across, vectors = plan.space, plan.product, _across(problem), machine.target().vectors
+    space, product, across = plan.space, plan.product, _across(problem)
     row = (space[1].result * space[2].result, space[2].result, 1)
     written = product.groups * product.filters * math.prod(a.result for a in space)
     n, d, h, w = np.indices((images, *size)).reshape(4, -1)
     source = n * planes[0] + d * planes[3] + h * planes[4] + w
     target = n * written + sum(i * a.step * step for i, a, step in zip((d, h, w), space, row, strict=True))
-    copies, copy_bounds = _runs(source, across, 1, across // vectors)
-    runs, run_bounds = _runs(target, across, space[2].step, across)
-    copied, ran, each = np.diff(copy_bounds), np.diff(run_bounds), across // vectors
+    copies, copy_bounds = runs_of(source, across, 1, across // machine.target().vectors)
+    runs, run_bounds = runs_of(target, across, space[2].step, across)
+    copied, ran = np.diff(copy_bounds), np.diff(run_bounds)
     whole = (ran == 1) & (runs[run_bounds[:-1], 2] == across) & (space[2].step == 1)
-    spaced = copies[:, 1] == (np.arange(len(copies)) - np.repeat(copy_bounds[:-1], copied)) * each
-    apart = (copied == vectors) & np.logical_and.reduceat(spaced, copy_bounds[:-1])
-    starts = np.cumsum([0, *(4 + 3 * (copied + ran))])
+    joined, parts = vectors_of(source, across, len(copied))
+    starts = np.cumsum([0, *(f.PANEL_FIELDS + 3 * (copied + ran))])
     numbers = np.empty(starts[-1], np.int64)
-    for i, head in enumerate((3 * copied, 3 * ran, whole, apart)):
+    for i, head in enumerate((3 * copied, 3 * ran, whole, joined, *parts.T)):
         numbers[starts[:-1] + i] = head
-    _put(numbers, starts[:-1] + 4, copies, copy_bounds)
-    _put(numbers, starts[:-1] + 4 + 3 * copied, runs, run_bounds)
+    put(numbers, starts[:-1] + f.PANEL_FIELDS, copies, copy_bounds)
+    put(numbers, starts[:-1] + f.PANEL_FIELDS + 3 * copied, runs, run_bounds)
     return len(copied), lists.add(lists.add(numbers) + starts[:-1])
-
-
-def _put(numbers: Array, at: Array, runs: Array, bounds: Array) -> None:
-    """Put the runs of each panel where they belong: those from `bounds[q]` on at `at[q]`."""
-    first = 3 * np.arange(len(runs)) + np.repeat(at - 3 * bounds[:-1], np.diff(bounds))
-    numbers[first[:, None] + np.arange(3)] = runs
-
-
-def _runs(at: Array, across: int, step: int, longest: int) -> tuple[Array, Array]:
-    """Return the runs of places at steps of `step`: begin, place in the panel, length; and where panels begin."""
-    begins = np.ones(len(at), bool)
-    begins[1:] = np.diff(at) != step
-    begins[::across] = True
-    order = np.arange(len(at))
-    begins |= (order - np.flatnonzero(begins)[np.cumsum(begins) - 1]) % longest == 0
-    starts = np.flatnonzero(begins)
-    lengths = np.diff(np.append(starts, len(at)))
-    bounds = np.searchsorted(starts, np.arange(0, len(at) + across, across))
-    return np.stack([at[starts], starts % across, lengths], 1), bounds

@@ -77,5 +77,8 @@ JOB_FIELDS = 8
 PANEL_COPIES = 0  # vectors that a row is copied by: from, to, and how many numbers
 PANEL_RUNS = 1  # runs of neighbours in the result: where it begins, its first place, its places
 PANEL_WHOLE = 2  # whether the result is one run of all places of a tile
-PANEL_APART = 3  # whether the copies are the vectors of the tile, none over another
-PANEL_FIELDS = 4
+PANEL_JOINED = 3  # whether the panel is full and each of its vectors lies in two runs at most
+PANEL_VECTORS = (
+    4  # … 12: from where the first numbers of each of three vectors come, the others, how many first ones
+)
+PANEL_FIELDS = 13

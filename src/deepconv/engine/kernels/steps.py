@@ -26,6 +26,16 @@ def evens(typing: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
+def joined(typing: Any, a: Any, b: Any, count: Any) -> Any:
+    """Return the first `count` elements of a vector, and those of another behind them."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(emit.mask(builder, args[2], args[0].type), args[0], args[1])
+
+    return a(a, a, types.int64), generate
+
+
+@intrinsic
 def add_tile(typing: Any, tile: Any, p: Any, row_step: Any) -> Any:
     """Return the tile plus the one whose row r begins at `p[r·row_step]`."""
     rows, vectors = len(tile), len(tile[0])
