@@ -100,10 +100,12 @@ def test_the_kernels_sides_apart_names_in_any_case_and_settings_of_ones_own():
     ]
 
 
+@pytest.mark.parametrize("bias", ["(1, nc_out)", "(nc_out, 1)", "nc_out"])
 @pytest.mark.parametrize("form", FORMS)
-def test_a_layer_keeps_its_weights_in_its_own_form(form):
+def test_a_layer_keeps_its_numbers_in_its_own_form(form, bias):
     """And the activation and the layers that the file imports are nobody's convolution."""
-    report = examined(NETWORK, *FORMS[form])
+    own = [("np.zeros((1, nc_out))", f"np.zeros({bias})"), (".reshape(1, -1)", ".reshape(self.biases.shape)")]
+    report = examined(NETWORK, *FORMS[form], *own)
     assert {finding.name for finding in report.findings} == {"class ConvLayer"}
     said = [(finding.result, finding.tried, finding.right) for finding in report.findings]
     words = ("the output", "the input's gradient", "the weights' gradient", "the bias's gradient")

@@ -15,7 +15,8 @@ import pytest
 from deepconv.check import child
 from deepconv.check.report import check_file
 from deepconv.check.sandbox import sandbox
-from tests.check.test_check import IM2COL, checked
+from tests.check.inside import changed
+from tests.check.test_check import IM2COL, PAIR, checked
 
 NOSY = """
     import os
@@ -69,8 +70,10 @@ def test_what_the_code_started_ends_with_it(tmp_path, end, words):
     seconds = f"3{os.getpid()}.5"
     started = f"import subprocess, time\nsubprocess.Popen(['sleep', '{seconds}'])\n"
     text = textwrap.dedent(IM2COL) + started + end
+    began = time.monotonic()
     with pytest.raises(ValueError, match=words) if words else contextlib.nullcontext():
         checked(tmp_path, text, seconds=1 if words else 10)
+    assert time.monotonic() - began < 8 or words is None  # Python's own start included
     for _ in range(100):
         if not alive(seconds):
             return
@@ -122,3 +125,14 @@ def test_a_slow_start_is_not_the_codes(tmp_path):
     file.write_text(textwrap.dedent(IM2COL))
     with sandbox(file, seconds=0.15) as process:
         assert [offer["name"] for offer in process.offers] == ["im2col", "col2im"]
+
+
+@pytest.mark.full
+def test_what_came_out_before_the_way_back_raised_counts(tmp_path):
+    slip = ("db = dout.sum(axis=(0, 2, 3))", "raise RuntimeError('not yet')")
+    report = checked(tmp_path, PAIR, slip)
+    found = {finding.result: finding for finding in report.findings if finding.name.startswith("conv_")}
+    assert (found["the output"].right, found["the output"].tried) == (12, 12)
+    assert found["the bias's gradient"].problem == "RuntimeError: not yet"
+    at = changed(PAIR, slip).splitlines().index("    raise RuntimeError('not yet')") + 1
+    assert found["the bias's gradient"].line == at
