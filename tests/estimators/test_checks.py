@@ -10,7 +10,7 @@ import deepconv as dc
 # decision_function, as MLPClassifier has none.
 SKIPPED = {"check_array_api_input", "check_classifiers_multilabel_output_format_decision_function"}
 
-SLOW = {"check_class_weight_classifiers"}  # 2,000 epochs
+SLOW = {"check_class_weight_classifiers", "check_classifiers_train", "check_estimator_sparse_matrix"}
 
 
 @pytest.mark.parametrize(("kind", "least"), [("ConvClassifier", 67), ("ConvRegressor", 60)])

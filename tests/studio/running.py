@@ -41,7 +41,7 @@ class Client:
         self.socket.send(encode(message, blobs))
         return self.number
 
-    def receive(self, timeout=60):
+    def receive(self, timeout=250):
         data = self.socket.recv(timeout)
         return decode(data) if isinstance(data, bytes) else (json.loads(data), [])
 

@@ -23,6 +23,7 @@ from tests.studio.test_lab import pixels_of, png
 ENDLESS = "def conv2d(x, w):\n    while True:\n        pass\n"
 
 
+@pytest.mark.full  # by default tests/studio/test_session.py has twenty, each in a room of numbers
 def test_twenty_clients_filter_their_own_pictures_and_none_starves(studio):
     """Each moves a slider as fast as it may; each gets its own picture back, and as much of it as the others."""
 

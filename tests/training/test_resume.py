@@ -50,6 +50,7 @@ def without_seconds(history):
     return [dataclasses.replace(record, seconds=0.0) for record in history]
 
 
+@pytest.mark.full  # tests/cli/test_train.py kills a run once, by default
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
 def test_killed_again_and_again_it_ends_with_the_same_bits(tmp_path):
     (tmp_path / "calm").mkdir()
