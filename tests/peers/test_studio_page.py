@@ -92,6 +92,12 @@ def test_no_room_is_wider_than_the_screen(browser, studio, width):
             if room == "lab" and width == 320:
                 result = page.locator("canvas.picture").last.bounding_box()
                 assert result["y"] < 500  # beside the picture, above the controls
+            if room == "network" and width == 320:
+                paper, said = (
+                    page.locator("canvas.paper").bounding_box(),
+                    page.locator(".verdict").bounding_box(),
+                )
+                assert 0 < said["y"] - paper["y"] < 420  # what it says fits on the screen beside the pen
             for fold in page.locator(".fold:visible").all():
                 fold.click()
             across = page.locator(".slider:visible").evaluate_all(LABELS)

@@ -96,6 +96,39 @@ def test_a_stamp_and_its_way_back(case, rng):
     )
 
 
+def test_the_sizes_rule_and_what_cannot_work(case):
+    given, _, image, bias = case
+    kernel = np.ones((2, 3, 2, 3))
+    numbers = {"image": image.tolist(), "bias": bias.tolist(), **given}
+    found = asked(**numbers, weight=kernel.tolist(), transposed=True)
+    for part, out, back, axis in zip(
+        found["formula"].split(" by "),
+        found["padded_shape"][1:],
+        found["inverse"].split(" by "),
+        (0, 1),
+        strict=True,
+    ):
+        arithmetic, _, size = part.partition(" = ")
+        assert eval(arithmetic) == int(size) == out - sum(given["padding"][axis])
+        assert back.endswith(f" + 1 = {image.shape[1 + axis]}")
+    assert np.shape(found["y"])[1:] == tuple(
+        n - sum(pair) for n, pair in zip(found["padded_shape"][1:], given["padding"], strict=True)
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"^The kernel spans .* larger than the padded image .*: no window fits.*Output size: floor",
+    ):
+        asked(**numbers | {"image": image[:, :1].tolist()}, weight=np.ones((3, 2, 5, 3)).tolist())
+    with pytest.raises(
+        ValueError, match=r"cuts off all that is stamped\. Pad less\. Output size: \(6 - 1\).* = -\d+ by "
+    ):
+        asked(**numbers | {"padding": [[30, 0], [0, 0]]}, weight=kernel.tolist(), transposed=True)
+    with pytest.raises(
+        ValueError, match=r"conv: stride=\(0, 1\) must be at least 1"
+    ):  # the library's own words
+        asked(**numbers | {"stride": [0, 1]}, weight=np.ones((3, 2, 2, 3)).tolist())
+
+
 def test_numbers_on_their_way():
     array = np.array([[np.inf, -np.inf], [np.nan, -0.5]])
     assert to_page(array) == [["∞", "−∞"], ["NaN", -0.5]]

@@ -1,8 +1,8 @@
 // Walking through the places of the window: play, step, scrub.
 import { element, slider } from "../dom.js";
 
-/** `count()` says how many places there are, `show(place)` shows one. Gives {part, at(place), keep(place), end()};
-    `keep` ends the playing. */
+/** `count()` says how many places there are, `show(place)` shows one. Gives {part, at(place), keep(place), rename(label),
+    end()}; `keep` ends the playing. */
 export function player(label, { count, show }) {
   let now = 0;
   let timer = null;
@@ -38,5 +38,6 @@ export function player(label, { count, show }) {
     go(place);
   }
 
-  return { part: element("div", { class: "player" }, buttons, scrub), at: go, keep, end: stop };
+  const rename = (text) => { scrub.querySelector("label").textContent = text; };
+  return { part: element("div", { class: "player" }, buttons, scrub), at: go, keep, rename, end: stop };
 }

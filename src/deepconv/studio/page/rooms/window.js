@@ -60,6 +60,7 @@ export async function open(root, { values, remember }) {
         ...outputTables(kin, answer.y, { name: "output" })]));
     matrices.replaceChildren(...(settings.t ? [columnsTable(kin, answer.stamps, { name: "the stamps, one in each row" })]
       : [columnsTable(kin, answer.columns, { name: "what the window sees, one place in each row" }), matrixTable(kin, answer.matrix)]));
+    walk.rename(settings.t ? "stamp" : "window");
     steady(told, true);
     walk.at(settings.at);
     kin.placed();
