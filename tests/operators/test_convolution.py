@@ -5,6 +5,7 @@ import pytest
 
 import deepconv as dc
 from deepconv import reference
+from deepconv.operators.convolution import conv_relu
 from tests.cases import CASES
 
 NAMED = {case.name: case for case in CASES}
@@ -281,6 +282,20 @@ def test_what_equals_a_number_seen_before_is_checked_all_the_same():
         dc.conv(X, W, stride=True, groups=1)
     with pytest.raises(TypeError, match=r"groups=1\.0 is not a whole number"):
         dc.conv(X, W, stride=1, groups=1.0)
+
+
+@pytest.mark.parametrize("flip", ["q", 1, None, np.array([True, False])])
+def test_flip_is_true_or_false_and_nothing_else(rng, flip):
+    x, w = rng.standard_normal((2, 3, 5, 6)), rng.standard_normal((4, 3, 2, 3))
+    dy = dc.conv(x, w, flip=True)
+    with pytest.raises(TypeError, match=r"conv: flip=.* is not True or False"):
+        dc.conv(x, w, flip=flip)
+    with pytest.raises(TypeError, match=r"conv: flip=.* is not True or False"):
+        conv_relu(x, w, flip=flip)
+    with pytest.raises(TypeError, match=r"conv_input_grad: flip=.* is not True or False"):
+        dc.conv_input_grad(dy, w, x.shape, flip=flip)
+    with pytest.raises(TypeError, match=r"conv_weight_grad: flip=.* is not True or False"):
+        dc.conv_weight_grad(dy, x, w.shape, flip=flip)
 
 
 def test_a_gradient_of_another_batch_is_not_broadcast():

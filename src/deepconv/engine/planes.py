@@ -64,14 +64,18 @@ class Plan:
     sizes: tuple[int, ...]
 
     @cached_property
-    def alone(self) -> bool:
-        """Whether no pixel is in two windows."""
-        return all(axis.disjoint for axis in self.axes)
+    def pairs(self) -> bool:
+        """Whether planes are all windows of two by two pixels, one beside the other."""
+        pixels, outputs, out_a, out_b, out_c = self.sizes[:5]
+        on_a, b, c = np.split(self.table, np.cumsum([2 * out_a, 2 * out_b]))
+        twos = np.concatenate([2 * on_a[out_a:], b[out_b:], c[out_c:]])
+        alone = all(axis.disjoint for axis in self.axes) and self.sizes[-2:] == (1, 1)
+        return alone and pixels == 4 * outputs and bool(np.all(twos == 2))
 
     @cached_property
     def scratch(self) -> int:
         """The bytes of scratch that a thread needs."""
-        return 8 * self.cells + (self.room + self.windows) * machine.target().vector_bytes
+        return 8 * self.cells + (self.room + 2 * self.windows) * machine.target().vector_bytes
 
 
 def _windows(axis: Axis, turned: bool) -> Windows | None:
@@ -181,7 +185,7 @@ def plan(x: Array, axes: Sequence[Axis], *, turned: bool = False) -> Plan | None
 
 
 def _run(
-    kernel: Callable[..., None], given: tuple[Any, ...], case: Plan, x: Array, *, by_bands: bool = True
+    kernel: Callable[..., None], given: tuple[Any, ...], case: Plan, x: Array, *, by_planes: bool = False
 ) -> None:
     """Call a kernel for all groups of planes and all bands, on threads.
 
@@ -190,7 +194,7 @@ def _run(
         given: its arguments before scratch.
         case: how the windows lie.
         x: what the windows lie on.
-        by_bands: whether a task is a band of a group of planes, in place of the whole of it.
+        by_planes: whether a task is a plane, in place of a band of a group of planes.
     """
     lanes = machine.target().vector_bytes // x.itemsize
     planes, bands = x.size // case.sizes[0], len(case.bands)
@@ -199,7 +203,7 @@ def _run(
     def work(start: int, stop: int) -> None:
         kernel(*given, scratch(case.scratch), *fixed, start, stop, planes, *case.sizes)
 
-    passes.shared(work, -(-planes // lanes) * (bands if by_bands else 1), 2 * x.size)
+    passes.shared(work, planes if by_planes else -(-planes // lanes) * bands, 2 * x.size)
 
 
 def largest(x: Array, case: Plan, shape: Sequence[int]) -> Array:
@@ -237,7 +241,7 @@ class Winners:
     Attributes:
         case: how the windows lie.
         shape: that of the images.
-        places: `(groups of planes, windows, planes of a group)`, how many pixels behind the window's first.
+        places: `(planes, windows)`, how many pixels behind the window's first, in the images' type.
     """
 
     case: Plan
@@ -246,29 +250,21 @@ class Winners:
 
     def in_planes(self) -> Array:
         """Return where in its plane each winner stands, `(planes, windows)`; -1 for windows without a pixel."""
-        case, lanes = self.case, self.places.shape[2]
-        *outs, size_b, size_c = case.sizes[2:7]
+        *outs, size_b, size_c = self.case.sizes[2:7]
         ends = np.cumsum([2 * out for out in outs])
-        (a, on_a), (b, on_b), (c, on_c) = (
-            case.table[end - 2 * out : end].reshape(2, out) for end, out in zip(ends, outs, strict=True)
-        )
+        a, b, c = (self.case.table[end - 2 * out : end - out] for end, out in zip(ends, outs, strict=True))
         first = ((a[:, None, None] * size_b + b[:, None]) * size_c + c).reshape(-1)
-        empty = (on_a[:, None, None] * on_b[:, None] * on_c).reshape(-1) == 0
-        planes = math.prod(self.shape) // case.sizes[0]
-        found = np.empty((planes, len(first)), np.int64)
-        for group, places in enumerate(self.places):
-            start = min(group * lanes, planes - lanes)
-            found[start : start + lanes] = places.T + first
-        found[:, empty] = -1
+        found = self.places.astype(np.int64)
+        empty = found < 0
+        found += first
+        found[empty] = -1
         return found
 
 
 def winners(x: Array, case: Plan, shape: Sequence[int]) -> tuple[Array, Winners]:
     """Return what `largest` returns, and which pixels these are."""
     x, y = plain(x, x.dtype), np.empty(shape, x.dtype)
-    lanes = machine.target().vector_bytes // x.itemsize
-    groups = -(-(x.size // case.sizes[0]) // lanes)
-    places = np.empty((groups, case.sizes[1], lanes), x.dtype)
+    places = np.empty((x.size // case.sizes[0], case.sizes[1]), x.dtype)
     _run(KERNELS.winners[x.dtype], (x, y, places), case, x)
     return y, Winners(case, x.shape, places)
 
@@ -282,8 +278,8 @@ def largest_grad(dy: Array, won: Winners) -> Array:
     """
     places = won.places
     dy, dx = plain(dy, places.dtype), np.empty(won.shape, places.dtype)
-    given = (dy, places, dx, won.case.alone)
-    _run(KERNELS.largest_grad[dx.dtype], given, won.case, dx, by_bands=False)
+    given = (dy, places, dx, won.case.pairs, passes.streams(2 * dy.size + dx.size, dx.itemsize))
+    _run(KERNELS.largest_grad[dx.dtype], given, won.case, dx, by_planes=True)
     return dx
 
 

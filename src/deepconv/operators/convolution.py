@@ -113,6 +113,7 @@ def _forward(x: Array, weight: Array, bias: Array | None, words: tuple[Any, ...]
     x, weight = as_array("conv", "x", x), as_array("conv", "weight", weight)
     operands = [x, weight] if bias is None else [x, weight, as_array("conv", "bias", bias)]
     *_, padding_mode, flip, algorithm = words
+    _check_flip("conv", flip)
     case = case_of("conv", x.shape, weight.shape, *words[:5])
     if bias is not None and operands[2].shape != (len(weight),):
         raise ValueError(
@@ -177,6 +178,7 @@ def conv_input_grad(
         return known.run(dy, known.prepare(weight))
     dy, weight = as_array(op, "dy", dy), as_array(op, "weight", weight)
     shape = checks.shape_of(op, "x_shape", x_shape)
+    _check_flip(op, flip)
     case = case_of(op, shape, weight.shape, stride, padding, dilation, groups, padding_mode)
     _check_gradient(op, dy, case)
 
@@ -235,6 +237,7 @@ def conv_weight_grad(
         return known.run(dy, x)
     dy, x = as_array(op, "dy", dy), as_array(op, "x", x)
     shape = checks.shape_of(op, "weight_shape", weight_shape)
+    _check_flip(op, flip)
     case = case_of(op, x.shape, shape, stride, padding, dilation, groups, padding_mode)
     _check_gradient(op, dy, case)
 
@@ -341,6 +344,12 @@ def _check_gradient(op: str, dy: Array, case: Case) -> None:
     if dy.shape != case.output_shape:  # the formula is written out only where somebody reads it
         sizes = f"spatial sizes {case.window.formula(case.image)}"
         checks.check_gradient(op, dy, case.output_shape, sizes)
+
+
+def _check_flip(op: str, flip: bool) -> None:
+    """Raise unless `flip` is True or False."""
+    if not isinstance(flip, bool | np.bool_):
+        raise TypeError(f"{op}: flip={flip!r} is not True or False")
 
 
 def _flipped(weight: Array, flip: bool) -> Array:

@@ -3,7 +3,6 @@
 Pointwise kernels take addresses, a count and a number that most leave alone (leaky ReLU's slope).
 """
 
-from deepconv.engine import machine
 from deepconv.engine.kernels.frontend import Number, kernel, part
 from deepconv.engine.kernels.lanewise import less, less_equal, like, select
 from deepconv.engine.kernels.simd import (
@@ -18,12 +17,11 @@ from deepconv.engine.kernels.simd import (
     store_part,
 )
 from deepconv.engine.kernels.simd import relu as positive
-from deepconv.engine.kernels.streaming import finish, put
+from deepconv.engine.kernels.streaming import finish, first_whole, put
 from deepconv.engine.kernels.transcendental import normal
 from deepconv.engine.kernels.transcendental import sigmoid as logistic
 from deepconv.engine.kernels.transcendental import tanh as hyperbolic
 
-_VECTOR_BYTES = machine.target().vector_bytes
 _ROOT_8_OVER_PI = 1.5957691216057308
 _CUBIC = 0.044715
 _FAR = 1000.0
@@ -150,12 +148,6 @@ def _gelu_tanh_grad(dy, x, number):
 
 
 @part
-def _first_whole(to, count, zero):
-    """Return how many numbers come before the first whole vector at `to`: a store across two lines takes two."""
-    return min(count, -to % _VECTOR_BYTES * lanes(zero) // _VECTOR_BYTES)
-
-
-@part
 def _put_four(y, i, values, streamed):
     """Write four vectors: one at a time, 2 MB took a twentieth longer."""
     width = lanes(y[0])
@@ -172,7 +164,7 @@ def _forward(function, name):
     def run(x_at, y_at, count, streamed, number: Number, zero: Number):
         """Write `y = f(x)`, past the caches if `streamed`."""
         x, y, width = pointer(x_at, zero), pointer(y_at, zero), lanes(zero)
-        given, i = splat(number), _first_whole(y_at, count, zero)
+        given, i = splat(number), first_whole(y_at, count, zero)
         if i:
             store_part(y, 0, function(load_part(x, 0, i), given), i)
         while i + 4 * width <= count:
@@ -197,7 +189,7 @@ def _backward(function, name):
     def run(dy_at, x_at, dx_at, count, streamed, number: Number, zero: Number):
         """Write `dx = f'(dy, x)`, past the caches if `streamed`."""
         dy, x, dx = pointer(dy_at, zero), pointer(x_at, zero), pointer(dx_at, zero)
-        given, width, i = splat(number), lanes(zero), _first_whole(dx_at, count, zero)
+        given, width, i = splat(number), lanes(zero), first_whole(dx_at, count, zero)
         if i:
             store_part(dx, 0, function(load_part(dy, 0, i), load_part(x, 0, i), given), i)
         while i + 4 * width <= count:

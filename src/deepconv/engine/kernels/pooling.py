@@ -11,6 +11,7 @@ A table says how windows lie on each of three axes: for each window its first pi
 
 import math
 
+from deepconv.engine.kernels.bands import zipped
 from deepconv.engine.kernels.frontend import Number, kernel, part
 from deepconv.engine.kernels.lanewise import either, equal, is_nan, less, like, select
 from deepconv.engine.kernels.simd import (
@@ -26,6 +27,7 @@ from deepconv.engine.kernels.simd import (
     store_part,
     turn_square,
 )
+from deepconv.engine.kernels.streaming import VECTOR_BYTES, finish, first_whole, put
 from deepconv.engine.kernels.turning import gather, scatter
 
 _BLOCK = 4096
@@ -184,10 +186,16 @@ def _claim(most, place, v, here):
 
 
 @part
+def _nowhere(count, zero):
+    """Return where the largest of `count` pixels is sought: at the first, or at -1 if there is none."""
+    return like(splat(zero), 0.0 if count else -1.0)
+
+
+@part
 def _winner(pixel, at, cell, count, zero):
-    """Return the largest pixel of a window, and how far behind the first it stands; 0 where there is none."""
+    """Return the largest pixel of a window, and how far behind the first it stands; -1 where there is none."""
     width = lanes(zero)
-    most, place = like(splat(zero), -math.inf), splat(zero)
+    most, place = like(splat(zero), -math.inf), _nowhere(count, zero)
     for m in range(count):
         here = splat(as_number(cell[m], zero))
         most, place = _claim(most, place, load(pixel, (at + cell[m]) * width), here)
@@ -200,7 +208,7 @@ def _winner_four(pixel, firsts, cell, count, zero):
     width = lanes(zero)
     p, q, r, s = firsts
     a = b = c = d = like(splat(zero), -math.inf)
-    to_a = to_b = to_c = to_d = splat(zero)
+    to_a = to_b = to_c = to_d = _nowhere(count, zero)
     for m in range(count):
         n = cell[m]
         here = splat(as_number(n, zero))
@@ -218,8 +226,8 @@ def winners(
 ):  # fmt: skip
     """Write the largest pixel of each window, as `largest`, and how many pixels behind the window's first it stands.
 
-    These places are vectors, one for each window of each group of planes, in the type that is computed in: they are
-    for `largest_grad`, which wants no other.
+    These places have the type that is computed in, -1 is that of a window without a pixel. Scratch has room for twice
+    the windows of a band.
     """
     x, y, won, width = pointer(x_at, zero), pointer(y_at, zero), pointer(won_at, zero), lanes(zero)
     cell, pixel = pointer(scratch, room), pointer(scratch + 8 * cells, zero)
@@ -230,7 +238,7 @@ def winners(
         plane, b = min(task // bands * width, planes - width), task % bands * 4
         low = band[b + 2]
         gather(shift(x, plane * pixels + low), pixels, band[b + 3] - low, pixel)
-        place, at = shift(won, (task // bands * outputs + band[b] * out_c) * width), 0
+        place, at = shift(window, (band[b + 1] - band[b]) * out_c * width), 0
         for row in range(band[b], band[b + 1]):
             i, j, c = row // out_b, 2 * out_a + row % out_b, 0
             base = (table[i] * size_b + table[j]) * size_c - low
@@ -251,112 +259,138 @@ def winners(
                     store(window, at, v)
                     store(place, at, w)
                     c, at = c + 1, at + width
-        scatter(window, shift(y, plane * outputs + band[b] * out_c), outputs, at // width)
+        to = plane * outputs + band[b] * out_c
+        scatter(window, shift(y, to), outputs, at // width)
+        scatter(place, shift(won, to), outputs, at // width)
 
 
 @part
-def _give(share, at, won, dy, alone):
-    """Add dy to the share of a pixel in the lanes where it has won; `alone` says that no other window has the pixel."""
-    v = select(won, dy, like(dy, 0.0))
-    store(share, at, v if alone else load(share, at) + v)
+def _clear(share, first, end, zero):
+    """Write zeros from `first` to `end`, and at most a vector behind."""
+    for i in range(first, end, lanes(zero)):
+        store(share, i, splat(zero))
 
 
 @part
-def _share(share, at, cell, count, place, dy, alone, zero):
-    """Give a window's dy to the pixel that won it."""
-    width = lanes(zero)
-    for m in range(count):
-        here = splat(as_number(cell[m], zero))
-        _give(share, (at + cell[m]) * width, equal(place, here), dy, alone)
+def _give(share, won, dy, first, count):
+    """Add the gradients of windows side by side to the shares of the pixels that won them."""
+    for c in range(count):
+        place = int(won[c])
+        if place >= 0:
+            share[first[c] + place] += dy[c]
 
 
 @part
-def _four(p, first):
-    """Return four vectors."""
-    width = lanes(p[0])
-    return load(p, first), load(p, first + width), load(p, first + 2 * width), load(p, first + 3 * width)
+def _halves(place, v, row, below, zero):
+    """Return the shares of a row of pixels of windows two by two: of the first half of the windows, and the second."""
+    here = splat(as_number(row * below, zero))
+    nothing = splat(zero)
+    return zipped(
+        select(equal(place, here), v, nothing), select(equal(place, here + like(here, 1.0)), v, nothing)
+    )
 
 
 @part
-def _share_four(share, firsts, cell, count, places, dys, alone, zero):
-    """Give the dy of four windows."""
-    width = lanes(zero)
-    p, q, r, s = firsts
-    a, b, c, d = places
-    t, u, v, w = dys
-    for m in range(count):
-        n = cell[m]
-        here = splat(as_number(n, zero))
-        _give(share, (p + n) * width, equal(a, here), t, alone)
-        _give(share, (q + n) * width, equal(b, here), u, alone)
-        _give(share, (r + n) * width, equal(c, here), v, alone)
-        _give(share, (s + n) * width, equal(d, here), w, alone)
+def _give_pairs(share, won, dy, count, below, zero):
+    """Write the shares of all pixels of `count` windows side by side, two by two each, the rows `below` apart.
 
-
-@part
-def _pass_on(share, low, high, after, until, zero):
-    """Move the shares of pixels from `after` to `high`, which the next band sees, too, to the front.
-
-    Shares behind them, up to pixel `until`, begin at zero.
+    The last vector reaches back over the one before it.
     """
     width = lanes(zero)
-    kept = max(0, high - after)
-    for p in range(kept):
-        store(share, p * width, load(share, (after - low + p) * width))
-    for p in range(kept, until - after):
-        store(share, p * width, splat(zero))
+    if count >= width:
+        for i in range(0, count, width):
+            c = min(i, count - width)
+            place, v = load(won, c), load(dy, c)
+            for row in range(2):
+                one, other = _halves(place, v, row, below, zero)
+                store(share, row * below + 2 * c, one)
+                store(share, row * below + 2 * c + width, other)
+        return
+    place, v = load_part(won, 0, count), load_part(dy, 0, count)
+    for row in range(2):
+        one, other = _halves(place, v, row, below, zero)
+        if 2 * count < width:
+            store_part(share, row * below, one, 2 * count)
+        else:
+            store(share, row * below, one)
+        if 2 * count > width:
+            store_part(share, row * below + width, other, 2 * count - width)
+
+
+@part
+def _spread_pairs(dy, won, dx, start, stop, out, zero):
+    """Write the gradient of planes that are all windows of two by two, `out[0]` rows of `out[1]`."""
+    rows, width = out
+    for row in range(start * rows, stop * rows):
+        _give_pairs(
+            shift(dx, 4 * row * width),
+            shift(won, row * width),
+            shift(dy, row * width),
+            width,
+            2 * width,
+            zero,
+        )
+
+
+@part
+def _move(share, dx, at, count, streamed, zero):
+    """Copy shares to `dx`, which lies at the address `at`, past the caches if `streamed`."""
+    width, i = lanes(zero), first_whole(at, count, zero)
+    if i:
+        store_part(dx, 0, load_part(share, 0, i), i)
+    while i + width <= count:
+        put(dx, i, load(share, i), streamed)
+        i += width
+    if i < count:
+        store_part(dx, i, load_part(share, i, count - i), count - i)
 
 
 @kernel
 def largest_grad(
-    dy_at, won_at, dx_at, alone, scratch, cells, room, table_at, bands_at, bands, start, stop, planes,
+    dy_at, won_at, dx_at, pairs, streamed, scratch, cells, room, table_at, bands_at, bands, start, stop, planes,
     pixels, outputs, out_a, out_b, out_c, size_b, size_c, step_a, step_b, step_c, zero: Number,
 ):  # fmt: skip
     """Write the gradient of `largest`: dy of each window goes to the pixel that won it, as `winners` has it.
 
-    A task is a group of planes, all bands one after the other. `alone` says that no pixel is in two windows. Scratch
-    has `room` vectors for the pixels' shares, and then for the windows' gradients.
+    A task is a plane, all bands one after the other; its shares are added up in scratch. Of planes of one band some are
+    taken together: what was just written by numbers can't be read by vectors before it has left the processor.
+    Number by number, as each goes elsewhere; but where a plane is all windows of two by two (`pairs`), by vectors.
+    Lanes as planes, as in the other kernels, took 1.5 times as long: all cells of a window were compared and added to.
     """
     dy, won, dx, width = pointer(dy_at, zero), pointer(won_at, zero), pointer(dx_at, zero), lanes(zero)
-    cell, share = pointer(scratch, room), pointer(scratch + 8 * cells, zero)
-    given = shift(share, room * width)
-    table, band = pointer(table_at, room), pointer(bands_at, room)
-    first, counts = shift(table, 2 * (out_a + out_b)), shift(table, 2 * (out_a + out_b) + out_c)
-    known = 0, 0, 0, 0
-    for group in range(start, stop):
-        plane = min(group * width, planes - width)
-        _pass_on(share, 0, 0, 0, band[3], zero)
+    share, table, band = pointer(scratch + 8 * cells, zero), pointer(table_at, room), pointer(bands_at, room)
+    first, size = shift(table, 2 * (out_a + out_b)), VECTOR_BYTES // width
+    if pairs:
+        _spread_pairs(dy, won, dx, start, stop, (outputs // out_c, out_c), zero)
+        return
+    together = width if bands == 1 else 1
+    for plane in range(start, stop, together):
+        count = min(together, stop - plane)
+        _clear(share, 0, count * band[3], zero)
         for b in range(0, 4 * bands, 4):
-            low, high, at = band[b + 2], band[b + 3], 0
-            place = shift(won, (group * outputs + band[b] * out_c) * width)
-            windows = (band[b + 1] - band[b]) * out_c
-            gather(shift(dy, plane * outputs + band[b] * out_c), outputs, windows, given)
-            for row in range(band[b], band[b + 1]):
-                i, j, c = row // out_b, 2 * out_a + row % out_b, 0
-                base = (table[i] * size_b + table[j]) * size_c - low
-                while c < out_c:
-                    known = _cells(
-                        cell, known, table[i + out_a], table[j + out_b], counts[c],
-                        step_a * size_b * size_c, step_b * size_c, step_c,
-                    )  # fmt: skip
-                    if _together(counts, c, out_c):
-                        firsts = (
-                            base + first[c],
-                            base + first[c + 1],
-                            base + first[c + 2],
-                            base + first[c + 3],
-                        )
-                        places, dys = _four(place, at), _four(given, at)
-                        _share_four(share, firsts, cell, known[3], places, dys, alone, zero)
-                        c, at = c + 4, at + 4 * width
-                    else:
-                        v, w = load(place, at), load(given, at)
-                        _share(share, base + first[c], cell, known[3], v, w, alone, zero)
-                        c, at = c + 1, at + width
+            low, high = band[b + 2], band[b + 3]
+            for n in range(count):
+                at, own = (plane + n) * outputs + band[b] * out_c, shift(share, n * pixels - low)
+                i, j = band[b] // out_b, band[b] % out_b
+                for _ in range(band[b], band[b + 1]):
+                    base = (table[i] * size_b + table[2 * out_a + j]) * size_c
+                    j += 1
+                    if j == out_b:
+                        i, j = i + 1, 0
+                    to, place, given = shift(own, base), shift(won, at), shift(dy, at)
+                    _give(to, place, given, first, out_c)
+                    at += out_c
             after = band[b + 6] if b + 4 < 4 * bands else high
-            scatter(share, shift(dx, plane * pixels + low), pixels, after - low)
+            at = plane * pixels + low
+            _move(share, shift(dx, at), dx_at + at * size, count * (after - low), streamed, zero)
             if b + 4 < 4 * bands:
-                _pass_on(share, low, high, after, band[b + 7], zero)
+                # The next band sees some of these pixels, too.
+                kept = max(0, high - after)
+                for p in range(kept):
+                    share[p] = share[after - low + p]
+                _clear(share, kept, band[b + 7] - after, zero)
+    if streamed:
+        finish()
 
 
 @part

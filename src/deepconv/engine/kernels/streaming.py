@@ -12,7 +12,9 @@ from numba.extending import intrinsic
 
 from deepconv.engine.kernels import emit
 from deepconv.engine.kernels.frontend import part
-from deepconv.engine.kernels.simd import TARGET, store
+from deepconv.engine.kernels.simd import TARGET, lanes, store
+
+VECTOR_BYTES = TARGET.vector_bytes
 
 
 @intrinsic
@@ -48,3 +50,9 @@ def put(p, index, value, streamed):
         stream(p, index, value)
     else:
         store(p, index, value)
+
+
+@part
+def first_whole(to, count, zero):
+    """Return how many numbers come before the first whole vector at `to`: a store across two lines takes two."""
+    return min(count, -to % VECTOR_BYTES * lanes(zero) // VECTOR_BYTES)
