@@ -147,6 +147,6 @@ def sandbox(path: Path, *, seconds: float = 10.0, memory: int = 4 * 2**30) -> It
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End the process and all that it started."""
+    """End the process and all that it started, but what has left its session by `setsid`: this is no prison."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
