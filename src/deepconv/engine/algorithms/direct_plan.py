@@ -4,6 +4,10 @@ Both passes are the same product: each place of the result meets, in planes of w
 cells at fixed distances. Forward, the planes are x's, one for each remainder of the stride. The gradient of the
 input reads dy; the pixels of dx that leave the same remainder when divided by the stride meet the same
 cells, so each remainder is a *job* of its own, a convolution with stride 1.
+
+Tried for strided layers on Zen 3 and no faster: an image or a strip of 6 to 14 rows at a time, so that its planes stay
+in the second cache (0.86 to 1.01 of the rate: weights come more often); asking for all lines of a result's strided
+runs before they are written.
 """
 
 import itertools
