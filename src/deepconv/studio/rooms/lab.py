@@ -136,18 +136,24 @@ def _of(session: Session) -> _Loaded:
 
 
 def _filtered(session: Session, settings: Settings) -> Array:
-    """Return the shown picture with the settings applied, from the last time where nothing has changed since."""
-    picture, last = _of(session), session.state.get("lab result")
-    if isinstance(last, _Filtered) and last.picture is picture and last.settings == settings:
-        return last.result
+    """Return the shown picture with the settings applied, and keep it for questions about its pixels."""
+    picture = _of(session)
+    session.state.pop("lab result", None)  # first: the new one is written where the old one lay
     result = settings.applied(picture.shown)
-    session.state.pop("lab result", None)
     with contextlib.suppress(
         ValueError
     ):  # no memory left to keep it in: it is computed again where it is asked for
         session.keep("result", result.nbytes)
         session.state["lab result"] = _Filtered(picture, settings, result)
     return result
+
+
+def _last(session: Session, settings: Settings) -> Array:
+    """Return what the page was last given, filtered anew where picture or settings are others by now."""
+    last = session.state.get("lab result")
+    if isinstance(last, _Filtered) and last.picture is _of(session) and last.settings == settings:
+        return last.result
+    return _filtered(session, settings)
 
 
 def _rgba(pixels: Array) -> memoryview:
@@ -287,7 +293,7 @@ def pixel(
         column: of the result.
         settings: what to do.
     """
-    result = _filtered(session, settings)
+    result = _last(session, settings)
     if row >= result.shape[0] or column >= result.shape[1]:
         raise ValueError(f"row {row}, column {column} lies outside the result")
     found = behind(

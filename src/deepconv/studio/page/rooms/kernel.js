@@ -104,19 +104,23 @@ export function kernelControls({ kernels, values, changed, refused }, ...others)
     }
     const texts = grid?.flat().map(short) ?? [];
     table.style.setProperty("--digits", Math.max(4, ...texts.map((text) => text.length)));
+    table.classList.toggle("many", size[1] > 7);
     const rounded = grid?.flat().some((value, index) => Number(texts[index]) !== value);
     table.replaceChildren(...(grid ? [
       element("caption", {}, `${two ? "the first of its two kernels" : "the kernel"}, ${size.join(" × ")}`),
       element("tbody", {}, ...grid.map((row, i) => element("tr", {}, ...row.map((_, j) => element("td", { class: "weights" }, cell(i, j)))))),
     ] : []));
     hint.textContent = !grid ? `${size.join(" × ")} numbers, more than the grid shows; the picture is filtered with all of them.`
-      : rounded ? "Rounded; a cell shows all of its digits while it is edited." : "";
+      : rounded ? "Rounded; point at a cell, or go into it, for all of its digits." : "";
     place();
   }
 
   function cell(i, j) {
     const input = element("input", { type: "number", step: "any", "aria-label": `row ${i + 1}, column ${j + 1}`, disabled: two });
-    const rest = () => { input.value = short(grid[i][j]); };
+    const rest = () => {
+      input.value = short(grid[i][j]);
+      input.title = Number(input.value) === grid[i][j] ? "" : grid[i][j];
+    };
     let typing = false; // one step back undoes all that was typed in one cell
     rest();
     input.addEventListener("focus", () => { input.value = grid[i][j]; });
