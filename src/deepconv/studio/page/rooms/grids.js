@@ -109,7 +109,7 @@ export class Kinship {
   #words({ pixel, place, tap, filter, value }) {
     const { cells, thing } = this;
     if (place !== undefined && tap !== undefined) return `row ${place + 1}, entry ${tap + 1} of the matrix`;
-    if (place !== undefined) return `${thing} ${place + 1} of ${cells.length}${filter ? `, filter ${filter + 1}` : ""}`;
+    if (place !== undefined) return `${thing} ${place + 1} of ${cells.length}${filter ? `, ${thing === "stamp" ? "channel" : "filter"} ${filter + 1}` : ""}`;
     if (pixel !== undefined) {
       const count = cells.filter((row) => row.includes(pixel)).length;
       const named = value === undefined ? "this pixel" : shown(value);
@@ -179,11 +179,11 @@ function reveal(box, members) {
 
 /** The padded image, a table for each channel; `values` is (C, H, W) with its padding. `beyond` is what the padding is
     called: an output that was stamped has nothing added, but its edge cut off. */
-export function imageTables(kin, values, padding, { name, kind, edit, beyond = "padding" }) {
+export function imageTables(kin, values, padding, { name, kind, edit, beyond = "padding", each = "channel" }) {
   const [channels, rows, columns] = [values.length, values[0].length, values[0][0].length];
   const [[top, bottom], [left, right]] = padding;
   const [height, width] = [rows - top - bottom, columns - left - right];
-  return values.map((plane, c) => kin.table(channels > 1 ? `${name}, channel ${c + 1}` : name, rows, columns, (i, j) => {
+  return values.map((plane, c) => kin.table(channels > 1 ? `${name}, ${each} ${c + 1}` : name, rows, columns, (i, j) => {
     const inside = i >= top && i < rows - bottom && j >= left && j < columns - right;
     const own = (c * height + i - top) * width + j - left;
     return {
@@ -206,9 +206,9 @@ export function weightTables(kin, values, { name = "weights", kind = "weights", 
 }
 
 /** An output or its gradient, a table for each filter; `values` is (K, H, W). */
-export function outputTables(kin, values, { name, kind = "output", edit }) {
+export function outputTables(kin, values, { name, kind = "output", edit, each = "filter" }) {
   const [filters, rows, columns] = [values.length, values[0].length, values[0][0].length];
-  return values.map((plane, k) => kin.table(filters > 1 ? `${name}, filter ${k + 1}` : name, rows, columns, (i, j) => ({
+  return values.map((plane, k) => kin.table(filters > 1 ? `${name}, ${each} ${k + 1}` : name, rows, columns, (i, j) => ({
     value: plane[i][j], kind, about: { place: i * columns + j, filter: k },
     edit: edit ? (value) => edit((k * rows + i) * columns + j, value) : null,
   })));

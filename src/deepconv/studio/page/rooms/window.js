@@ -51,9 +51,9 @@ export async function open(root, { values, remember }) {
     example.formula.replaceChildren(...example.rule(answer.formula),
       ...(settings.t ? [element("dt", {}, "and back"), element("dd", {}, "a window over this output gives the input’s size again"), ...sizes(answer.inverse)] : []));
     grids.replaceChildren(...(settings.t
-      ? [...outputTables(kin, nest(image, imageSizes), { name: "input", kind: "input", edit: edit("x") }),
+      ? [...outputTables(kin, nest(image, imageSizes), { name: "input", kind: "input", edit: edit("x"), each: "channel" }),
         ...weightTables(kin, nest(weight, weightSizes), weights),
-        ...imageTables(kin, answer.padded, answer.padding, { kind: "output", beyond: "cropped",
+        ...imageTables(kin, answer.padded, answer.padding, { kind: "output", beyond: "cropped", each: "filter",
           name: answer.padding.flat().some(Boolean) ? "output; the padding cuts off what is struck out" : "output" })]
       : [...imageTables(kin, answer.padded, answer.padding, { name: "input", kind: "input", edit: edit("x") }),
         ...weightTables(kin, nest(weight, weightSizes), weights),
