@@ -32,6 +32,7 @@ def in_a_folder(tmp_path, monkeypatch):
 
 def draw(page, *points):
     """Draw a line on the paper, in its own coordinates."""
+    page.locator("canvas.paper").scroll_into_view_if_needed()
     box = page.locator("canvas.paper").bounding_box()
     places = [(box["x"] + x * box["width"] / 200, box["y"] + y * box["height"] / 200) for x, y in points]
     page.mouse.move(*places[0])
@@ -67,12 +68,16 @@ def test_a_loaded_network_says_what_the_library_says(visitor, model):
     until(page, "document.querySelectorAll('.layers section').length > 10")
     network = dc.load(model)
     right = Classifier(network, CLASSES, DIGITS).classify(drawn(page))
+    wanted = [dict(right)[name] for name in CLASSES]
     for _ in range(40):
-        if np.allclose([share for _, share in shares(page)], [share for _, share in right], atol=1e-6):
+        if np.allclose([share for _, share in shares(page)], wanted, atol=1e-6):
             break
         page.wait_for_timeout(50)
-    assert [name for name, _ in shares(page)] == [name for name, _ in right]
-    assert np.allclose([share for _, share in shares(page)], [share for _, share in right], atol=1e-6)
+    assert [name for name, _ in shares(page)] == list(CLASSES)  # no bar moves while one draws
+    assert np.allclose([share for _, share in shares(page)], wanted, atol=1e-6)
+    assert page.locator(".shares .top").all_inner_texts()[0] == right[0][0]
+    rows = page.locator("table.summary tr").all_inner_texts()
+    assert rows[-1].split() == ["total", "25,978", "601,600"]
     x = preprocess(drawn(page), DIGITS)[None]
     maps = dc.activations(network, x)
     titles = page.locator(".layers h4").all_inner_texts()
@@ -85,15 +90,49 @@ def test_a_loaded_network_says_what_the_library_says(visitor, model):
     until(page, "document.querySelector('.detail strong')?.textContent.startsWith('layer 3, map 5')")
     said = page.locator(".detail strong").inner_text()
     assert said == f"layer 3, map 5, row 2, column 5: {dc_shown(value[2, 5])}"
-    assert "it sees rows 0–4, columns 3–7" in page.locator(".detail p").inner_text()
-    weights = page.locator(".detail table").filter(has_text="its weights on map 1 of 16").locator("tr")
-    found = weights.evaluate_all("rows => rows.map(row => [...row.cells].map(cell => cell.textContent))")
-    assert np.allclose(
-        [[float(number.replace("−", "-")) for number in row] for row in found],
-        network.state()["3.weight"][4, 0], atol=0.0051,
-    )  # fmt: skip
+    assert "it sees rows 0–4, columns 3–7" in page.locator(".detail p").first.inner_text()
+    windows = np.pad(maps["2"][0], ((0, 0), (1, 1), (1, 1)))[:, 2:5, 5:8]
+    weights = network.state()["3.weight"][4]
+    for index in range(16):  # every map of the layer before
+        assert np.allclose(small(page, f"window on map {index + 1}"), windows[index], atol=0.00051)
+        assert np.allclose(small(page, f"weights for map {index + 1}"), weights[index], atol=0.00051)
+    sums = page.locator(".kin b").all_inner_texts()
+    assert np.allclose([number(text) for text in sums], (windows * weights).sum(axis=(1, 2)), rtol=6e-4)
+    assert "the 16 sums below = " in page.locator(".detail .sum").inner_text()
+    for layer, words in [
+        ("1 BatchNorm", "(x − mean) / √(var + eps) · γ + β = "), ("2 ReLU", "max(0, "), ("6 MaxPool2d", "The greatest"),
+        ("11 Flatten", "The number of layer 10 on map "), ("13 Linear", "The 12 largest of 256 terms of layer 12"),
+    ]:  # fmt: skip
+        name = layer.split()[0]
+        page.locator(
+            f"canvas.pointed[aria-label^='{layer.split()[1]}'], canvas[aria-label^='{name}:']"
+        ).first.click()
+        until(
+            page,
+            "layer => document.querySelector('.detail strong')?.textContent.startsWith(layer)",
+            f"layer {name},",
+        )
+        until(page, "words => document.querySelector('.detail .sum')?.textContent.startsWith(words)", words)
+    terms = np.array(
+        [[number(t) for t in row.split("\t")] for row in page.locator(".terms tbody tr").all_inner_texts()]
+    )
+    assert np.allclose(terms[:, 1] * terms[:, 2], terms[:, 3], rtol=2e-3)
+    before = page.locator(".detail strong").inner_text()
+    draw(page, (60, 30), (150, 30), (150, 110))  # the activation follows the pen, and covers nothing
+    until(page, "old => document.querySelector('.detail strong').textContent !== old", before)
+    assert page.locator(".detail").evaluate("box => getComputedStyle(box).position") == "static"
     page.get_by_role("button", name="Clean paper").click()
     assert page.locator(".shares").count() == 0
+
+
+def number(text):
+    return float(text.replace("−", "-").replace(",", ""))
+
+
+def small(page, label):
+    """Return the numbers of a small table of what made an activation."""
+    rows = page.locator(f"table[aria-label='{label}'] tr").all_inner_texts()
+    return [[number(text) for text in row.split("\t")] for row in rows]
 
 
 def dc_shown(value):
@@ -155,12 +194,22 @@ def test_training_is_watched_paused_stopped_and_gone_on_with(browser, studio, tm
         page.get_by_role("button", name="Stop", exact=True).click()
         until(page, "document.querySelector('.room-network [role=status]').textContent.startsWith('Stopped')")
         assert (tmp_path / "studio-run" / "checkpoint.safetensors").exists()
-        page.get_by_role("button", name="Go on with a stopped run").click()
+        done = page.locator(".curves").get_attribute("aria-label").split()[1]
+        page.get_by_role("button", name="Continue a stopped run").click()
         until(
             page, "!document.querySelector('.room-network [role=status]').textContent.startsWith('Stopped')"
         )
-        page.get_by_role("button", name="Stop", exact=True).click()
-        until(page, "document.querySelector('.room-network [role=status]').textContent.startsWith('Stopped')")
+        assert page.locator(".curves").get_attribute("aria-label").startswith(f"after {done} of 30")
+        other = page.context.new_page()
+        other.goto(studio.page + "#/network")
+        until(other, "document.querySelector('.news')?.textContent.includes('by another page')")
+        other.get_by_role("button", name="Continue a stopped run").click()
+        until(other, "document.querySelector('[role=alert]').textContent.includes('right now')")
+        until(page, "n => Number(document.querySelector('.curves').ariaLabel.split(' ')[1]) > n", int(done))
+        page.reload()
+        for tab in (page, other):  # who looks is told that a run waits
+            until(tab, "document.querySelector('.news')?.textContent.startsWith('A run was stopped after')")
+        assert other.get_by_label("epochs").input_value() == "30"
 
 
 def filters(page):
@@ -180,3 +229,5 @@ def test_a_file_that_is_no_model_is_said(visitor):
     )
     until(page, "document.querySelector('[role=alert]').textContent")
     assert "the model file" in page.locator("[role=alert]").inner_text()
+    draw(page, (100, 30), (100, 170))
+    assert "There is no network yet" in page.locator(".verdict").inner_text()

@@ -1,6 +1,8 @@
 """My network: trained in the page and watched, paused, stopped, gone on with; loaded; asked about a drawing."""
 
+import contextlib
 import io
+import os
 import time
 
 import numpy as np
@@ -13,6 +15,7 @@ from deepconv.data.preprocessing import DIGITS, preprocess
 from deepconv.engine import machine
 from deepconv.models.digits import digits_network
 from deepconv.predict import Classifier
+from deepconv.studio.rooms import runs
 from deepconv.training.digits import DigitsSettings, train_digits
 
 
@@ -61,6 +64,10 @@ def test_a_drawing_is_named_as_the_library_names_it(studio, model):
         assert client.ask("network", "state")[0]["result"]["model"] is None
         loaded = client.ask("network", "load", [model.read_bytes()], name="mine")[0]["result"]
         assert (loaded["model"], loaded["classes"]) == ("mine", list(CLASSES))
+        assert loaded["summary"]["rows"][:2] == [
+            ["0", "Conv2d", [16, 8, 8], 144, 9216], ["1", "BatchNorm", [16, 8, 8], 32, 0],
+        ]  # fmt: skip
+        assert loaded["summary"]["parameters"] == sum(row[3] for row in loaded["summary"]["rows"])
         message, blobs = client.ask("network", "see", [page.tobytes()], height=120, width=120)
     answer = message["result"]
     network = dc.load(model)
@@ -81,16 +88,21 @@ def test_an_activation_shows_what_made_it(studio, model):
         client.ask("network", "load", [model.read_bytes()])
         assert "show a picture first" in client.ask("network", "unit", layer="0", channel=0)[0]["error"]
         client.ask("network", "see", [page.tobytes()], height=120, width=120)
-        unit = client.ask("network", "unit", layer="0", channel=5, row=3, column=6)[0]["result"]
+        unit = client.ask("network", "unit", layer="3", channel=5, row=0, column=6)[0]["result"]
         assert "none of" in client.ask("network", "unit", layer="nine", channel=0)[0]["error"]
         assert "lies outside" in client.ask("network", "unit", layer="0", channel=16)[0]["error"]
     network = dc.load(model)
-    weight = network.state()["0.weight"][5]
-    assert np.array_equal(unit["weights"], weight)
-    assert unit["window"] == [[2, 5], [5, 8]]
-    assert unit["value"] == pytest.approx(
-        float((np.array(unit["pixels"]) * weight).sum()), rel=1e-5, abs=1e-6
-    )
+    maps = dc.activations(network, preprocess(page.astype(np.float32) / np.float32(255), DIGITS)[None])
+    weight, made = network.state()["3.weight"][5], unit["made"]
+    assert (made["kind"], made["layer"], made["source"], made["maps"]) == ("conv", "Conv2d", "2", [0, 16])
+    before = np.pad(maps["2"][0], ((0, 0), (1, 1), (1, 1)))
+    assert np.array_equal(made["windows"], before[:, 0:3, 6:9])  # of every map before it
+    assert np.array_equal(made["weights"], weight)
+    assert made["outside"] == [[True] * 3, [False] * 3, [False] * 3]
+    assert np.allclose(made["sums"], (before[:, 0:3, 6:9] * weight).sum(axis=(1, 2)), atol=1e-6)
+    assert unit["value"] == pytest.approx(sum(made["sums"]), rel=1e-5, abs=1e-6)
+    assert unit["value"] == maps["3"][0, 5, 0, 6]
+    assert unit["window"] == [[0, 3], [4, 8]]
 
 
 def test_a_picture_file_is_named_too(studio, model):
@@ -126,29 +138,75 @@ def test_training_is_watched_and_the_model_kept(studio, tmp_path):
 
 
 def test_a_run_is_paused_stopped_and_gone_on_with(studio, tmp_path):
-    with studio.client() as client:
+    checkpoint = tmp_path / "studio-run" / "checkpoint.safetensors"
+    with studio.client() as client, studio.client() as other:
         client.ask("network", "train", epochs=4, seed=5)
-        events(client, "epoch")
+        first = events(client, "epoch")[-1][1]
         client.ask("network", "control", action="pause")
         time.sleep(0.3)
-        checkpoint = tmp_path / "studio-run" / "checkpoint.safetensors"
         before = checkpoint.stat().st_mtime_ns
-        time.sleep(0.8)
+        refused = other.ask("network", "train", resume=True)[0]["error"]
+        assert "studio-run is being trained right now, by another page" in refused
+        assert other.ask("network", "state")[0]["result"]["waiting"]["busy"]
+        time.sleep(0.5)
         assert checkpoint.stat().st_mtime_ns == before
+        standing = client.ask("network", "state")[0]["result"]
+        assert (standing["training"], standing["paused"], standing["run"]["seed"]) == (True, True, 5)
+        assert standing["run"]["history"][0]["loss"] == first["loss"]
+        assert standing["run"]["batch"]["epoch"] >= 1
         client.ask("network", "control", action="stop")
         assert events(client, "end")[-1][1] == {
             "stopped": True,
             "checkpoint": "studio-run/checkpoint.safetensors",
         }
         assert "nothing is being trained" in client.ask("network", "control", action="stop")[0]["error"]
+        with held_by_another_process(tmp_path / "studio-run"):
+            assert "another studio" in client.ask("network", "train", resume=True)[0]["error"]
+        stopped = other.ask("network", "state")[0]["result"]["waiting"]
+        assert stopped["done"] == len(standing["run"]["history"])
+        assert {**stopped, "done": 0} == {
+            "folder": "studio-run", "epochs": 4, "seed": 5, "busy": False, "done": 0,
+        }  # fmt: skip
         again = client.ask("network", "train", epochs=9, seed=9, resume=True)[0]["result"]
-        assert again == {"folder": "studio-run", "epochs": 4}  # as it began
+        assert (again["folder"], again["epochs"], again["seed"]) == ("studio-run", 4, 5)  # as it began
+        assert again["history"] == standing["run"]["history"]
+        assert again["least_loss"] == pytest.approx(0.50029, abs=1e-5)
         news = events(client, "end")
-    assert [data["epoch"] for kind, data, _ in news if kind == "epoch"][-1] == 4
+        assert [data["epoch"] for kind, data, _ in news if kind == "epoch"][-1] == 4
+        records = client.ask("network", "state")[0]["result"]["run"]["history"]
+        assert [record["epoch"] for record in records] == [1, 2, 3, 4]
     whole = train_digits(DigitsSettings(epochs=4, seed=5)).model
     found = dc.load(tmp_path / "studio-run" / "model.safetensors")
     same = all(np.array_equal(value, found.state()[name]) for name, value in whole.state().items())
     assert same or machine.why_not_compiled()  # NumPy's BLAS promises no equal bits beside other threads
+
+
+@contextlib.contextmanager
+def held_by_another_process(folder):
+    """To the system's lock, another process is another opening of the folder."""
+    fcntl = pytest.importorskip("fcntl")
+    handle = os.open(folder, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    yield
+    os.close(handle)
+
+
+def test_a_run_stopped_in_its_first_epoch_waits_too(studio, tmp_path, monkeypatch):
+    def at_once(*_, **__):
+        raise runs._Stopped
+
+    with studio.client() as client:
+        with monkeypatch.context() as patched:
+            patched.setattr(runs, "train_digits", at_once)
+            client.ask("network", "train", epochs=1, seed=8)
+            assert events(client, "end")[-1][1]["stopped"]
+        assert not (tmp_path / "studio-run" / "checkpoint.safetensors").exists()
+        assert client.ask("network", "state")[0]["result"]["waiting"]["done"] == 0
+        again = client.ask("network", "train", resume=True)[0]["result"]
+        assert (again["folder"], again["epochs"], again["seed"]) == ("studio-run", 1, 8)
+        assert "accuracy" in events(client, "end")[-1][1]
+        assert client.ask("network", "state")[0]["result"]["waiting"] is None
+        assert "no stopped run" in client.ask("network", "train", resume=True)[0]["error"]
 
 
 def test_a_page_that_closes_stops_its_run_and_keeps_the_checkpoint(studio, tmp_path):

@@ -26,7 +26,10 @@ from deepconv.training.schedules import OneCycle
 from deepconv.training.scores import TestScores, score
 from deepconv.training.trainer import Trainer
 
-__all__ = ["DigitsRun", "DigitsSettings", "train_digits"]
+__all__ = ["SMOOTHING", "DigitsRun", "DigitsSettings", "train_digits"]
+
+SMOOTHING = 0.1
+"""How much of each label is spread over all classes; it keeps the loss above 0 even where every digit is right."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def train_digits(
     train, validation, test = ((_shares(images), labels) for images, labels in split)
     trainer = Trainer(
         digits_network(len(CLASSES)) if model is None else model,
-        CrossEntropy(label_smoothing=0.1),
+        CrossEntropy(label_smoothing=SMOOTHING),
         AdamW(settings.learning_rate, weight_decay=0.05),
         schedule=OneCycle(rise=0.25),
         callbacks=callbacks,

@@ -13,13 +13,15 @@ from pydantic import Field
 from deepconv.arrays import Array
 from deepconv.data.preprocessing import preprocess
 from deepconv.layers import Layer
-from deepconv.layers.inspection import activations, heat_map
+from deepconv.layers.inspection import heat_map
 from deepconv.layers.receptive import receptive_window
+from deepconv.layers.summary import summarise
 from deepconv.layers.tracing import trace
 from deepconv.models.digits import digits_network
 from deepconv.predict import Classifier, load_classifier
+from deepconv.studio.rooms.activation import made
 from deepconv.studio.rooms.numbers import to_page
-from deepconv.studio.rooms.runs import Run, start
+from deepconv.studio.rooms.runs import Run, least_loss, start, waiting
 from deepconv.studio.rooms.uploads import read_model, read_upload
 from deepconv.studio.session import Answer, Session, method
 
@@ -72,24 +74,46 @@ def state(session: Session, blobs: list[bytes]) -> Answer:
         blobs: none.
     """
     room = _room(session)
-    going = {
-        "training": room.run is not None and room.run.alive,
-        "paused": room.run is not None and room.run.paused,
-    }
+    data: dict[str, Any] = {"model": None, **_training(room)}
     if room.classifier is None:
-        return Answer({"model": None, **going})
+        return Answer(data)
     model = room.classifier.model
     filters, shape = first_filters(model)
-    return Answer(
-        {
-            "model": room.name,
-            "classes": list(room.classifier.classes),
-            "summary": model.summary(_input_shape(room.classifier)),
-            "filters": shape,
-            **going,
-        },
-        (filters,),
-    )
+    data |= {
+        "model": room.name,
+        "classes": list(room.classifier.classes),
+        "summary": _summary(model, _input_shape(room.classifier)),
+        "filters": shape,
+    }
+    return Answer(data, (filters,))
+
+
+def _training(room: _Room) -> dict[str, Any]:
+    """Return how the page's run stands, and which stopped one waits."""
+    run = room.run
+    going = run is not None and run.alive
+    data: dict[str, Any] = {"training": going, "paused": run is not None and run.paused}
+    if run is not None:
+        data["run"] = _told(run)
+    if not going:
+        data["waiting"] = waiting()
+    return data
+
+
+def _told(run: Run) -> dict[str, Any]:
+    return {
+        "folder": str(run.folder), "epochs": run.epochs, "seed": run.settings.seed, "history": list(run.records),
+        "batch": run.batch, "least_loss": least_loss(),
+    }  # fmt: skip
+
+
+def _summary(model: Layer, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return the network's layers as the rows of a table."""
+    found = summarise(model, [shape])
+    rows = [
+        [row.name, row.layer, list(row.output_shape), row.parameters, row.multiply_adds] for row in found.rows
+    ]
+    return {"rows": rows, "parameters": found.parameters, "multiply_adds": found.multiply_adds}
 
 
 def first_filters(model: Layer) -> tuple[bytes, list[int]]:
@@ -212,39 +236,48 @@ def unit(
     channel: Annotated[int, Field(ge=0)],
     row: Annotated[int, Field(ge=0)] = 0,
     column: Annotated[int, Field(ge=0)] = 0,
+    first: Annotated[int, Field(ge=0)] = 0,
 ) -> Answer:
-    """Return what made one activation: the pixels that it sees, and the weights it was made with.
+    """Return what made one activation: the numbers that its layer took, and what it did with them.
 
     Args:
         session: the page's.
         blobs: none.
         layer: its name.
-        channel: which map.
+        channel: which map; of what has no maps, which number.
         row: where in the map.
         column: where in the map.
+        first: of a convolution over many maps, from which of them on.
     """
     classifier, room = _classifier(session), _room(session)
     if room.seen is None:
         raise ValueError("unit: show a picture first")
-    maps = activations(classifier.model, room.seen)
-    if layer not in maps:
-        raise ValueError(f"unit: layer={layer!r} is none of {', '.join(maps)}")
-    value = maps[layer][0]
-    place = (channel, row, column)[: value.ndim]
-    if any(index >= size for index, size in zip(place, value.shape, strict=True)):
-        raise ValueError(f"unit: {place} lies outside {layer}, which has shape {value.shape}")
-    data: dict[str, Any] = {"value": to_page(value[place]), "layer": layer}
+    found = trace(classifier.model, (room.seen,))
+    if layer not in found.outputs:
+        raise ValueError(f"unit: layer={layer!r} is none of {', '.join(found.outputs)}")
+    value = found.outputs[layer][0]
+    place = _place(layer, value, channel, row, column)
+    data: dict[str, Any] = {
+        "layer": layer, "place": place, "value": to_page(value[place]), "made": made(found, layer, place, first),
+    }  # fmt: skip
     if value.ndim == 3:
-        window = receptive_window(classifier.model, layer, row, column, input_shape=room.seen.shape[1:])
-        rows, columns = window
+        rows, columns = receptive_window(
+            classifier.model, layer, row, column, input_shape=room.seen.shape[1:]
+        )
         data["window"] = [[rows.start, rows.stop], [columns.start, columns.stop]]
-        pixels = room.seen[0][:, rows, columns]
-        if pixels[0].size <= 225:
-            data["pixels"] = to_page(pixels)
-    weight = classifier.model.state().get(f"{layer}.weight")
-    if weight is not None and channel < len(weight) and weight[channel].size <= 600:
-        data["weights"] = to_page(weight[channel])
     return Answer(data)
+
+
+def _place(layer: str, value: Array, channel: int, row: int, column: int) -> tuple[int, ...]:
+    """Return where a number stands: of a map by its place, of anything else by its number in row-major order."""
+    if value.ndim == 3:
+        place: tuple[int, ...] = (channel, row, column)
+        fits = all(index < size for index, size in zip(place, value.shape, strict=True))
+    else:
+        place, fits = (channel,), channel < value.size
+    if not fits:
+        raise ValueError(f"unit: {place} lies outside {layer}, which has shape {value.shape}")
+    return place if value.ndim == 3 else tuple(int(i) for i in np.unravel_index(channel, value.shape))
 
 
 @method()
@@ -291,7 +324,7 @@ def train(
             Classifier(watched, room.run.classes, room.run.preprocessing),
             "the digits",
         )
-    return Answer({"folder": str(room.run.folder), "epochs": room.run.epochs})
+    return Answer(_told(room.run))
 
 
 @method()
