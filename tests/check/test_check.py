@@ -156,6 +156,7 @@ def assert_named(report, result, words):
         assert words in found[0].reason
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("text", "change", "result", "words"), SLIPS)
 def test_a_planted_slip_is_found_and_named(text, change, result, words):
     assert_named(examined(text, change), result, words)

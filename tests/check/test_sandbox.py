@@ -87,6 +87,7 @@ def test_processor_time_is_limited_too(tmp_path):
         checked(tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGXCPU)")
 
 
+@pytest.mark.full
 def test_an_answer_too_long_is_not_taken(tmp_path):
     text = "import numpy as np\ndef im2col(x, kernel_size):\n    return np.zeros(9 * 10**6)\n"
     with pytest.raises(ValueError, match="answered with something else"):
@@ -119,6 +120,7 @@ def test_a_file_too_long_is_not_run(tmp_path):
         check_file(file)
 
 
+@pytest.mark.full
 def test_a_slow_start_is_not_the_codes(tmp_path):
     """Python and NumPy take longer than some codes may, on a busy machine."""
     file = tmp_path / "plain.py"

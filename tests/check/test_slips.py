@@ -155,6 +155,7 @@ WRITTEN = [
 ]  # fmt: skip
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("text", "changes", "result", "words"), WRITTEN)
 def test_what_people_write_is_called_what_it_is(text, changes, result, words):
     found = [
@@ -179,3 +180,13 @@ def test_what_runs_past_the_end_counts_as_what_would():
     wide = Case("wide", image=(8, 11), stride=2, padding=1)
     assert "missing stride" in (reason("image", [(wide, None)]) or "")
     assert reason("image", [(wide, None)], [wide]) is None
+
+
+def test_another_error_than_an_index_past_the_end_has_no_reason():
+    at = "def vec2arr(x, kernel_size, old_shape, stride=1, padding=0):\n"
+    slip = (at, at + "    if stride > 1:\n        raise KeyError('stride')\n")
+    report = examined(GATHER, slip)
+    assert not report.right
+    assert not report.to_dict()["right"]
+    assert report.findings[0].problem == "KeyError: 'stride'"
+    assert report.findings[0].reason is None
