@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from deepconv.arrays import Array
+from deepconv.engine import machine, passes
 from deepconv.engine.kernels import threads
 from deepconv.engine.kernels.compile import library
 from deepconv.engine.kernels.memory import plain
+from deepconv.engine.kernels.workspace import scratch
 from deepconv.engine.machine import why_not_compiled
 from deepconv.engine.settings import get_threads
 
@@ -30,6 +32,9 @@ _WORK = 8
 
 # Longer rows than this are summed pairwise, which is slower and loses less.
 _SHORT_ROW = 4096
+
+# Images of so few pixels are taken one after the other, with the channels side by side.
+_SMALL = 32
 
 
 @dataclass(frozen=True)
@@ -248,8 +253,24 @@ def _gradients(
     dx = np.empty_like(x)
     rows = len(x) if sets.groups else 1
     dw, db = np.empty((2, rows, x.shape[1]), x.dtype)
+    if given and sets.groups is None and x.shape[2] <= _SMALL and len(x) * x.shape[2] <= _SHORT_ROW:
+        _short(x, (dy, x, dx, *vectors_, dw, db), eps, limits)
+        return Gradients(dx, dw[0], db[0])
     _run("gradients", (dy, x, dx, *vectors_, dw, db), given, sets, x, eps, *limits)
     return Gradients(dx, *((dw[0], db[0]) if rows == 1 else (dw.sum(axis=0), db.sum(axis=0))))
+
+
+def _short(x: Array, arrays: tuple[Array | None, ...], eps: float, limits: Limits) -> None:
+    """Call the kernel of channels over a batch of small images; for None it gets the address 0."""
+    (images, channels, length), run = x.shape, KERNELS.short_gradients[x.dtype]
+    chunk = max(8, min(channels, machine.caches().l2 // 4 // (images * length * x.itemsize)))
+    room = chunk * (2 * machine.target().vector_bytes + 5 * x.itemsize)
+    places = [0 if a is None else a for a in arrays]
+
+    def work(start: int, stop: int) -> None:
+        run(*places, scratch(room), chunk, start, stop, images, channels, length, eps, *limits)
+
+    passes.shared(work, channels, x.size)
 
 
 def train(

@@ -27,6 +27,7 @@ from deepconv.engine.kernels.simd import (
     load,
     load_part,
     pointer,
+    shift,
     splat,
     store,
     store_part,
@@ -293,3 +294,89 @@ def gradients(
             for p in range(pieces - 1, -1, -1):
                 at = first + p * piece_step + r * run
                 _write_gradient(dy, x, dx, at, run, clipped, numbers, tilt, level)
+
+
+@part
+def _add_short(dy, x, at, count, clipped, numbers, total, product):
+    """Return two partial sums with `g` and `g · (x - mean)` added, as `_add_products`."""
+    width = lanes(x[0])
+    mean, scale, shift, low, high = numbers
+    i = 0
+    while i + width <= count:
+        v, t = load(x, at + i) - mean, load(dy, at + i)
+        if clipped:
+            t = clip_grad(t, fma(v, scale, shift), low, high)
+        total, product = total + t, fma(t, v, product)
+        i += width
+    if i < count:
+        v = keep_part(load_part(x, at + i, count - i) - mean, count - i)
+        t = load_part(dy, at + i, count - i)
+        if clipped:
+            t = clip_grad(t, fma(v, scale, shift), low, high)
+        total, product = total + t, fma(t, v, product)
+    return total, product
+
+
+@kernel
+def short_gradients(
+    dy_at: int, x_at: int, dx_at: int, weight_at: int, bias_at: int, mean_at: int, var_at: int,
+    dw_at: int, db_at: int, scratch: int, chunk: int, start: int, stop: int, images: int, channels: int, length: int,
+    eps: Number, low: Number, high: Number, zero: Number,
+) -> None:  # fmt: skip
+    """Do what `gradients` does for channels over a batch of small images, whose mean and variance are given.
+
+    `chunk` channels at once, image by image: memory is read as it lies. Channel by channel, each image's pixels were
+    as far from the last one's as all channels are long, often in the same lines of the first cache. Scratch holds two
+    vectors and five numbers for each channel of a chunk.
+    """
+    dy, x, dx = pointer(dy_at, zero), pointer(x_at, zero), pointer(dx_at, zero)
+    weight, bias, mean = pointer(weight_at, zero), pointer(bias_at, zero), pointer(mean_at, zero)
+    var, dw, db = pointer(var_at, zero), pointer(dw_at, zero), pointer(db_at, zero)
+    width, sums, count = lanes(zero), pointer(scratch, zero), images * length
+    known = shift(sums, 2 * width * chunk)
+    clipped = low == low or high == high  # neither is NaN
+    for first in range(start, stop, chunk):
+        size = min(chunk, stop - first)
+        for c in range(size):
+            s = first + c
+            inverse = 1 / math.sqrt(float(var[s]) + eps)
+            store(sums, 2 * width * c, splat(zero))
+            store(sums, 2 * width * c + width, splat(zero))
+            known[5 * c] = mean[s]
+            known[5 * c + 1] = as_number(inverse * weight[s] if weight_at else inverse, zero)
+            known[5 * c + 2] = bias[s] if bias_at else zero
+        for n in range(images):
+            for c in range(size):
+                own, at = 5 * c, (n * channels + first + c) * length
+                numbers = (
+                    splat(known[own]),
+                    splat(known[own + 1]),
+                    splat(known[own + 2]),
+                    splat(low),
+                    splat(high),
+                )
+                to = 2 * width * c
+                total, product = load(sums, to), load(sums, to + width)
+                total, product = _add_short(dy, x, at, length, clipped, numbers, total, product)
+                store(sums, to, total)
+                store(sums, to + width, product)
+        for c in range(size):
+            s, to = first + c, 2 * width * c
+            inverse = 1 / math.sqrt(float(var[s]) + eps)
+            factor = inverse * weight[s] if weight_at else inverse
+            total, product = float(lanes_sum(load(sums, to))), float(lanes_sum(load(sums, to + width)))
+            db[s], dw[s] = as_number(total, zero), as_number(product * inverse, zero)
+            known[5 * c + 3] = as_number(-(inverse * inverse) * factor * product / count, zero)
+            known[5 * c + 4] = as_number(-factor * total / count, zero)
+        for n in range(images):
+            for c in range(size):
+                own, at = 5 * c, (n * channels + first + c) * length
+                numbers = (
+                    splat(known[own]),
+                    splat(known[own + 1]),
+                    splat(known[own + 2]),
+                    splat(low),
+                    splat(high),
+                )
+                tilt, level = splat(known[own + 3]), splat(known[own + 4])
+                _write_gradient(dy, x, dx, at, length, clipped, numbers, tilt, level)
