@@ -253,8 +253,8 @@ def test_arrays_stand_for_their_addresses(dtype):
     x = np.random.default_rng(0).standard_normal((3, 7)).astype(dtype)
     for part in (x, x[1:], x[::-1][:1], x[2, 3:]):
         by_array, by_number = np.full((2, *part.shape), np.nan, x.dtype)
-        relu(part, by_array, part.size, 0.0)
-        relu(part.__array_interface__["data"][0], by_number.ctypes.data, part.size, np.float64(0))
+        relu(part, by_array, part.size, 0, 0.0)
+        relu(part.__array_interface__["data"][0], by_number.ctypes.data, part.size, 0, np.float64(0))
         assert np.array_equal(by_array, np.maximum(part, 0))
         assert np.array_equal(by_number, by_array)
 
@@ -263,16 +263,16 @@ def test_arrays_stand_for_their_addresses(dtype):
     "wrong",
     [
         (),
-        (0, 0, 0),
-        (0, 0, 0, 0.0, 0.0),
-        (0, 0, 0.5, 0.0),
-        (0, 0, None, 0.0),
-        (0, "0", 0, 0.0),
-        (0, 0, 0, "x"),
+        (0, 0, 0, 0),
+        (0, 0, 0, 0, 0.0, 0.0),
+        (0, 0, 0.5, 0, 0.0),
+        (0, 0, None, 0, 0.0),
+        (0, "0", 0, 0, 0.0),
+        (0, 0, 0, 0, "x"),
     ],
 )
 def test_what_a_kernel_cannot_take_is_refused_before_it_runs(wrong):
     with pytest.raises(TypeError):
         compiling.library("activation").relu[np.dtype("f4")](*wrong)
     with pytest.raises(OverflowError):
-        compiling.library("activation").relu[np.dtype("f4")](0, 0, 1 << 70, 0.0)
+        compiling.library("activation").relu[np.dtype("f4")](0, 0, 1 << 70, 0, 0.0)

@@ -1,4 +1,4 @@
-"""Numba, asked for machine code: the one file that knows its insides, and every compile flag.
+"""Numba, asked for machine code: every compile flag; `numba_target.py` knows its insides.
 
 @part                                   @kernel
 def twice(v):                           def double(x_address, n, zero: Number):
@@ -6,27 +6,25 @@ return v + v                            x = pointer(x_address, zero) …
 """
 
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numba
 import numpy as np
 from llvmlite import binding
 from numba.core import config
-from numba.core.codegen import CPUCodeLibrary, JITCodeLibrary, JITCPUCodegen
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.target_extension import target_override
 from numba.extending import intrinsic
+
+from deepconv.engine.kernels.numba_target import NAME, Dispatcher
 
 # No fastmath: NaN and infinity must arrive, and the order of sums is the kernel's own. No wrappers: the
 # function is called by its address, and what is left needs nothing of Numba at run time.
-_FLAGS = {"nogil": True, "error_model": "numpy", "boundscheck": False}
-_UNWRAPPED = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-
-
-# At 3, LLVM makes a copy of loops for each side of a flag that doesn't change in them: Winograd's kernel took 5.4 s
-# of CPU time and 53 KB, and wasn't faster.
-_LEVEL = 2
+_OPTIONS = {
+    "nopython": True, "nogil": True, "error_model": "numpy", "boundscheck": False, "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True, "_nrt": False, "forceinline": False,
+}  # fmt: skip
 
 
 class Number(float):
@@ -46,7 +44,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def part(function: Callable[..., Any]) -> Any:
     """Compile a function that kernels call, and that becomes part of them."""
-    return numba.njit(forceinline=True, **_FLAGS, **_UNWRAPPED)(function)
+    return Dispatcher(function, {**_OPTIONS, "forceinline": True})
 
 
 def routine(function: Callable[..., Any]) -> Any:
@@ -54,7 +52,7 @@ def routine(function: Callable[..., Any]) -> Any:
 
     Inlined, a tile's loop shared them with the kernel around it, and spilled a sum at every step.
     """
-    return numba.njit(forceinline=False, **_FLAGS, **_UNWRAPPED)(function)
+    return Dispatcher(function, _OPTIONS)
 
 
 @intrinsic
@@ -162,41 +160,15 @@ def assembly(function: Callable[..., Any], dtype: np.dtype[Any], triple: str, cp
     return str(target.emit_assembly(module))
 
 
-@contextmanager
-def _compiled_once(kernel: str) -> Iterator[None]:
-    """Leave LLVM's work on parts to that on the kernel they become part of.
-
-    Numba optimises each function and makes it executable, and again with all that it calls: five times what lies
-    five calls deep. The gradient of the weights took 11 s of CPU time to compile, and takes 3.
-    """
-    optimise = CPUCodeLibrary._optimize_final_module
-
-    def only_kernel(library: Any) -> None:
-        if library.name == kernel:
-            optimise(library)
-
-    replaced = (
-        (CPUCodeLibrary, "_optimize_final_module", only_kernel),
-        (JITCPUCodegen, "_add_module", lambda *_: None),
-        (JITCodeLibrary, "_finalize_specific", lambda *_: None),
-        (JITCPUCodegen, "set_env", lambda *_: None),
-        (config, "OPT", type(config.OPT)(_LEVEL)),
-    )
-    with ExitStack() as stack:
-        stack.enter_context(global_compiler_lock)  # nobody else's functions compile meanwhile
-        for owner, name, method in replaced:
-            stack.callback(setattr, owner, name, getattr(owner, name))
-            setattr(owner, name, method)
-        yield
-
-
 def _compiled(function: Callable[..., Any], dtype: np.dtype[Any]) -> tuple[Any, str]:
     """Return Numba's result for a kernel, and a letter for each argument: i for whole numbers, n for others."""
     parameters = inspect.signature(function).parameters.values()
     kinds = "".join("n" if p.annotation is Number else "i" for p in parameters)
     number = numba.from_dtype(dtype)
     signature = tuple(number if kind == "n" else numba.int64 for kind in kinds)
-    dispatcher = numba.njit(**_FLAGS, **_UNWRAPPED)(function)
-    with _compiled_once(function.__name__):
+    dispatcher = Dispatcher(function, _OPTIONS)
+    with global_compiler_lock, target_override(NAME):
         dispatcher.compile(signature)
-    return dispatcher.overloads[signature], kinds
+        result = dispatcher.overloads[signature]
+        result.library._codegen.optimise(result.library._final_module)
+    return result, kinds
