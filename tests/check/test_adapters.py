@@ -211,3 +211,26 @@ def test_nearly_right_is_right_or_named():
             IM2COL, ("return np.stack(rows, axis=1)", f"return np.stack(rows, axis=1) * {factor!r}")
         ).findings:
             assert (finding.case is None) == (finding.cell is None)
+
+
+@pytest.mark.parametrize("name", ["dweight", "d_weight", "dW", "weight_gradient", "gradKernel"])
+def test_the_names_that_a_gradient_goes_by(name):
+    report = examined(LAYER, ("self.dw", f"self.{name}"), ("self.db", "self.bias_gradient"))
+    words = ("the output", "the input's gradient", "the weights' gradient", "the bias's gradient")
+    assert [(found.result, found.right) for found in report.findings if found.name == "class MyConv"] == [
+        (word, 12) for word in words
+    ]
+    assert report.notes == ()
+
+
+def test_a_gradient_that_is_not_found_is_said():
+    report = examined(LAYER, ("self.dw", "self.slope"))
+    assert "the weights' gradient" not in [found.result for found in report.findings]
+    assert report.notes == (
+        "class MyConv: no weights' gradient was found; keep it as self.dw in backward, and it is checked too",
+    )
+    notes = examined(PAIR, ("return dx, dw, db", "return dx")).notes
+    assert [note.partition(";")[0] for note in notes] == [
+        f"conv_forward and conv_backward: no {what} gradient was found" for what in ("weights'", "bias's")
+    ]
+    assert all("return dx, dw, db" in note for note in notes)

@@ -275,7 +275,7 @@ def test_files_that_cannot_be_checked(tmp_path, text, words):
     ("body", "problem"),
     [
         ("raise KeyError('a')", "KeyError: 'a'"),
-        ("return None", "has shape () where"),
+        ("return None", "nothing was returned where shape (1, 9, 9) is right"),
         pytest.param("return 'words'", "could not convert", marks=pytest.mark.full),
         pytest.param("return x[..., 0]", "has shape", marks=pytest.mark.full),
         ("import numpy as np; return np.full((1, 9, 9), np.nan)", "is nan at"),

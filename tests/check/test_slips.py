@@ -155,6 +155,34 @@ WRITTEN = [
 ]  # fmt: skip
 
 
+CLOSE = [("i * stride:i * stride + r", "i:i + r"), ("j * stride:j * stride + s", "j:j + s")]
+IN_PLACE = "the output's size heeds it, the window's place doesn't"
+WINDOWS = (
+    "x[:, :, i:i + k1, j:j + k2].reshape",
+    "x[:, :, i // stride:i // stride + k1, j // stride:j // stride + k2].reshape",
+)
+SPREAD = ("i, j = row // wide * stride, row % wide * stride", "i, j = row // wide, row % wide")
+CUT = "x[:, :, padding:padding + h, padding:padding + w]"
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "result", "words"),
+    [
+        (PLAIN, CLOSE, "the output", IN_PLACE),
+        (IM2COL, [WINDOWS], "the matrix of windows", IN_PLACE),
+        (IM2COL, [SPREAD], "the image put back together", IN_PLACE),
+        (PAIR, [SPREAD], "the input's gradient", IN_PLACE),
+        (PAIR, [WINDOWS], "the weights' gradient", IN_PLACE),
+        (PAIR, [(CUT, "x[:, :, :h, :w]")], "the input's gradient", "not [:, :, :n1, :n2]"),
+        (PAIR, [(CUT, "x")], "the input's gradient", "padding left in"),
+        (IM2COL, [(CUT, "x[:, :, :h, :w]")], "the image put back together", "not [:, :, :n1, :n2]"),
+    ],
+)
+def test_a_stride_and_a_padding_that_are_heeded_by_half(text, changes, result, words):
+    (found,) = (f for f in examined(text, *changes).findings if f.case and f.result == result)
+    assert words in (found.reason or "nothing")
+
+
 @pytest.mark.full
 @pytest.mark.parametrize(("text", "changes", "result", "words"), WRITTEN)
 def test_what_people_write_is_called_what_it_is(text, changes, result, words):

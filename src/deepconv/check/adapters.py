@@ -66,19 +66,28 @@ _NAMES = {meaning: tuple(words.split()) for meaning, words in _WORDS.items()}
 
 _WEIGHTS = ("weights", "weight", "w", "kernel", "kernels", "filters")
 _BIASES = ("biases", "bias", "b")
-_DW = (
-    "grad_w",
-    "dw",
-    "grad_weights",
-    "grad_weight",
-    "weight_grad",
-    "weights_grad",
-    "d_weights",
-    "dweights",
-    "dkernels",
-    "dfilters",
+_OF_WEIGHTS = ("w", "weight", "weights", "kernel", "kernels", "filter", "filters")
+_OF_BIAS = ("b", "bias", "biases")
+
+
+def _gradients(of: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names that the gradient of something goes by: dw, d_w, grad_w, w_grad, wgrad and so on."""
+    return tuple(form.format(word) for form in _GRADIENTS for word in of)
+
+
+_GRADIENTS = (
+    "d{}",
+    "d_{}",
+    "grad_{}",
+    "grad{}",
+    "{}_grad",
+    "{}grad",
+    "{}_gradient",
+    "gradient_{}",
+    "g{}",
+    "delta_{}",
 )
-_DB = ("grad_b", "db", "grad_bias", "grad_biases", "bias_grad", "biases_grad", "d_bias", "dbias", "dbiases")
+_DW, _DB = _gradients(_OF_WEIGHTS), _gradients(_OF_BIAS)
 
 
 class HalfWay(Exception):

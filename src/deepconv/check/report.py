@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -156,11 +156,25 @@ def _check(process: Sandbox, number: int, offer: dict[str, Any], notes: list[str
             held = replace(case, biased="bias" not in found)
             wrong = isinstance(outcome, Failed) or not same(held.expected(result), outcome)
             (failures if wrong else passes)[result].append((held, outcome))
+    notes.extend(
+        _missing(offer, [result for result in failures if not failures[result] and not passes[result]])
+    )
     return [
         _finding(offer["name"], result, failures[result], [case for case, _ in passes[result]])
         for result in offer["results"]
         if failures[result] or passes[result]
     ]
+
+
+def _missing(offer: dict[str, Any], results: list[str]) -> Iterator[str]:
+    """Say which gradients were looked for in vain, and where they would have been found."""
+    for result in results:
+        if result in {"dw", "db"}:
+            layer = offer["name"].startswith("class ")
+            remedy = (
+                f"keep it as self.{result} in backward" if layer else "return dx, dw, db from the way back"
+            )
+            yield f"{offer['name']}: no {WORDS[result].removeprefix('the ')} was found; {remedy}, and it is checked too"
 
 
 def _can(case: Case, offer: dict[str, Any]) -> bool:
@@ -184,7 +198,9 @@ def _finding(name: str, result: str, failures: list[_Outcome], passes: list[Case
         return Finding(name, words, tried, right, str(case), str(found), reason=why, line=found.line)
     expected = case.expected(result)
     if found.shape != expected.shape:
-        problem = f"has shape {found.shape} where {expected.shape} is right"
+        nothing = found.ndim == 0 and bool(np.isnan(found))  # None, as a number
+        had = "nothing was returned" if nothing else f"has shape {found.shape}"
+        problem = f"{had} where {f'shape {expected.shape}' if nothing else expected.shape} is right"
         return Finding(name, words, tried, right, str(case), problem, reason=why)
     scale = max(1.0, float(np.abs(expected).max()))
     wrong = ~np.isclose(found, expected, rtol=0, atol=2e-5 * scale)

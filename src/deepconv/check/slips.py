@@ -13,7 +13,7 @@ import numpy as np
 
 from deepconv.arrays import Array
 from deepconv.check.cases import Case
-from deepconv.operators.windows import im2col, pad
+from deepconv.operators.windows import col2im, im2col, pad
 
 __all__ = ["SLIPS", "reason"]
 
@@ -156,6 +156,58 @@ def _written_over(case: Case) -> Array:
     return full[:, :, p : height - p or None, p : wide - p or None]
 
 
+def _corner(part: Array, shape: Sequence[int]) -> Array:
+    """Return zeros of a shape with an array in their first corner."""
+    whole = np.zeros(shape)
+    whole[tuple(slice(size) for size in part.shape)] = part
+    return whole
+
+
+def _in_place(result: str) -> Slip:
+    """As many windows as the stride gives, but each a single cell after the one before."""
+
+    def slip(case: Case) -> Array | None:
+        if case.stride == 1:
+            return None
+        o, (rows, wide) = case.operands(), case.expected("y").shape[2:]
+        every = case.expected("y", stride=1).shape  # at a stride of 1
+        if result == "y":
+            return case.expected("y", stride=1)[:, :, :rows, :wide]
+        if result in {"dx", "dw"}:
+            return case.expected(result, stride=1, dy=_corner(o["dy"], every))
+        if result == "cols":
+            found = case.expected("cols", stride=1).reshape(case.n, *every[2:], -1)[:, :rows, :wide]
+            return found.reshape(case.n, rows * wide, -1)
+        columns = o["columns"].reshape(case.n, rows, wide, -1)
+        all_columns = _corner(columns, (case.n, *every[2:], columns.shape[-1]))
+        return case.expected("image", stride=1, columns=all_columns.reshape(case.n, -1, columns.shape[-1]))
+
+    return slip
+
+
+def _padded(case: Case, result: str) -> Array | None:
+    """Return the gradient of the padded image, or what is put back into it, with its padding."""
+    if not case.padding:
+        return None
+    o = case.operands()
+    if result == "dx":
+        return case.expected("dx", padding=0, x=pad(o["x"], case.padding))
+    height, wide = (size + 2 * case.padding for size in case.image)
+    return col2im(o["columns"], (height, wide), case.kernel, stride=case.stride)
+
+
+def _uncut(result: str) -> Slip:
+    return lambda case: _padded(case, result)
+
+
+def _cut_at_the_corner(result: str) -> Slip:
+    def slip(case: Case) -> Array | None:
+        whole = _padded(case, result)
+        return None if whole is None else whole[:, :, : case.image[0], : case.image[1]]
+
+    return slip
+
+
 def _averaged_over_windows(case: Case) -> Array:
     seen = case.expected("image", columns=np.ones_like(case.operands()["columns"]))
     return case.expected("image") / np.maximum(seen, 1)
@@ -230,6 +282,14 @@ _FLIPPED = (
 )
 _SWAPPED = "rows and columns of the kernel are swapped"
 _NO_STRIDE = "the stride is missing: the window moves by one cell at a step"
+_IN_PLACE = (
+    "a missing stride: the output's size heeds it, the window's place doesn't; window i begins at i·stride"
+)
+_UNCUT = "padding left in: this is of the padded image; give [:, :, padding:padding + n1, padding:padding + n2] of it"
+_CORNER = (
+    "padding is left out of an index: the image begins at [padding, padding] of the padded one, so give "
+    "[:, :, padding:padding + n1, padding:padding + n2], not [:, :, :n1, :n2]"
+)
 _NO_PADDING = "the padding is missing: the image is not padded"
 _AVERAGED = "the gradients are averaged over the batch instead of summed; the loss divides, not the layer"
 
@@ -243,6 +303,7 @@ def _settings(result: str) -> list[tuple[str, Slip]]:
         ("the padding is added above and below only", _one_axis(result, 1, "padding", 0)),
         ("the padding is added left and right only", _one_axis(result, 0, "padding", 0)),
         ("both the stride and the padding are missing", _with(result, stride=1, padding=0)),
+        (_IN_PLACE, _in_place(result)),
     ]
 
 
@@ -310,6 +371,8 @@ SLIPS: dict[str, list[tuple[str, Slip]]] = {
         ("cells are written over each other instead of added up (use += or np.add.at)", _written_over),
         ("cells are averaged instead of summed", _averaged_over_windows),
         *_settings("image"),
+        (_UNCUT, _uncut("image")),
+        (_CORNER, _cut_at_the_corner("image")),
     ],
     "dx": [
         (_BACK, _with("dx", flip=True)),
@@ -319,6 +382,8 @@ SLIPS: dict[str, list[tuple[str, Slip]]] = {
         (_SWAPPED, _transposed_kernel("dx")),
         (_AVERAGED, _scaled("dx", lambda case: case.n)),
         *_settings("dx"),
+        (_UNCUT, _uncut("dx")),
+        (_CORNER, _cut_at_the_corner("dx")),
     ],
     "dw": [
         (_AVERAGED, _scaled("dw", lambda case: case.n)),
@@ -326,6 +391,7 @@ SLIPS: dict[str, list[tuple[str, Slip]]] = {
         (_OVER_BOTH, _scaled("dw", _everything)),
         ("the kernel's gradient is flipped", lambda case: case.expected("dw")[:, :, ::-1, ::-1]),
         (_SWAPPED, _turned_gradient),
+        (_IN_PLACE, _in_place("dw")),
     ],
     "db": [
         (_AVERAGED, _scaled("db", lambda case: case.n)),
