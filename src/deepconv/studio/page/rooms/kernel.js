@@ -55,7 +55,7 @@ export function kernelControls({ kernels, values, changed, refused }, ...others)
     const known = kernels.find((kernel) => kernel.name === base);
     presets.value = known ? base : "";
     controls.note(name || "own numbers");
-    does.textContent = known ? `${known.does}: ${known.formula.replaceAll("-", "−")}` : "";
+    does.textContent = known ? `${known.does}: ${known.formula.replace(/-(?![a-z])/g, "−")}` : "";
     const now = Object.fromEntries(given.map((part) => part.split("=")));
     settings.replaceChildren(...(known?.settings ?? []).map((setting) => {
       const again = (value) => {

@@ -144,6 +144,7 @@ export async function open(root, { values, remember }) {
       const answer = await askLatest("lab", "pixel", { row, column, settings: wanted() });
       if (answer === superseded || gone) return;
       sums.replaceChildren(...explained(answer, row, column, state));
+      for (const box of sums.querySelectorAll(".scroll")) if (box.scrollWidth > box.clientWidth) box.tabIndex = 0; // for the arrow keys
       frame(made, result, [row, row], [column, column]);
       frame(seen, original, answer.rows, answer.columns);
     } catch (error) { sums.textContent = error.message; }

@@ -14,7 +14,6 @@ const six = (value) => digits(value, 6); // enough to reckon the products from w
 export function explained(answer, row, column, { divisor, offset }) {
   const { size, tables, alpha, values, shown: result } = answer;
   const names = answer.sums[0].length === 3 ? ["red", "green", "blue"] : ["grey"];
-  const two = answer.sums.length > 1;
   const then = [divisor === 1 ? "" : ` / ${six(divisor)}`, offset ? ` + ${six(offset)} of the range` : ""].join("");
   const line = (name, c) => `${name} ${came(answer, c)}${then}, shown as ${result[c]}`;
   const seen = values === null ? "nothing opaque is seen here: transparent" : names.map(line).join("; ");
@@ -24,7 +23,8 @@ export function explained(answer, row, column, { divisor, offset }) {
     element("p", {}, `${seen}${opacity}`),
     alpha ? element("p", { class: "explain" }, ALPHA[alpha.rule]) : null,
     tables ? null : element("p", { class: "explain" }, `${size.join(" × ")} products are too many to be written out.`),
-    ...(tables ? names.map((name, c) => products(name, tables, c, six(answer.sums[0][c]), two)) : []),
+    tables && answer.sums.length > 1 ? element("p", { class: "explain" }, "Written out is the first of its two kernels.") : null,
+    ...(tables ? names.map((name, c) => products(name, tables, c, six(answer.sums[0][c]))) : []),
   ].filter(Boolean);
 }
 
@@ -39,17 +39,16 @@ function came({ sums, alpha, parts, values }, c) {
   return alpha.seen[0] === alpha.total[0] ? sum : `${sum}${filled} = ${six(values[c])}`;
 }
 
-function products(name, { window: pixels, opaque, weights, products: found }, c, sum, two) {
+function products(name, { window: pixels, opaque, weights, products: found }, c, sum) {
   const few = weights.length * weights[0].length <= WRITTEN;
   const table = (caption, values, kind) => element("div", { class: "scroll" }, element("table", { class: "numbers" },
     element("caption", {}, caption), element("tbody", {},
       ...values.map((line) => element("tr", {}, ...line.map((value) => element("td", { class: kind }, digits(value, few ? 6 : 3))))))));
   const sign = (text) => element("span", { class: "sign", "aria-hidden": "true" }, text);
-  const of = two ? " of the first of its two kernels" : "";
   return element("div", { class: "grids" },
     ...(few ? [table(`${name}: pixels`, pixels[c], "input"), sign("×"),
       ...(opaque ? [table("opacity", opaque, "count"), sign("×")] : []), table("weights", weights, "weights"), sign("→")] : []),
-    table(`${few ? "" : `${name}: `}products${of}, sum ${sum}`, found[c], "output"));
+    table(`${few ? "" : `${name}: `}products, sum ${sum}`, found[c], "output"));
 }
 
 /** Put a frame around rows and columns of a canvas; what lies beyond the edge, or folds over it, is left out. */
