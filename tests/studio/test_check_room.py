@@ -21,6 +21,7 @@ def test_what_cannot_be_checked_is_said_without_our_paths(studio):
             "check: your code: nothing to check"
         )
         assert "ZeroDivisionError" in client.ask("check", "check", code="1 / 0")[0]["error"]
+        assert client.ask("check", "check", code="")[0]["error"] == "code: is empty"
         assert "at most 100000" in client.ask("check", "check", code="#" * 100_001)[0]["error"]
 
 

@@ -40,14 +40,14 @@ def test_a_question_is_answered_with_the_librarys_numbers(studio):
     ("change", "words"),
     [
         ({"stride": [0, 1]}, r"conv: stride=\(0, 1\) must be at least 1"),
-        ({"stride": [1]}, "stride: List should have at least 2 items"),
-        ({"stride": [1, "2"]}, r"stride\.1: Input should be a valid integer"),
+        ({"stride": [1]}, "stride: has 1, and must have at least 2"),
+        ({"stride": [1, "2"]}, r"stride\.1: give a whole number"),
         ({"stride": [1, 1e9]}, r"stride\.1"),
         ({"image": [[1, 2], [3]]}, "image: expected equally long lists"),
         ({"image": [[[1.0] * 900] * 900]}, "image: has shape"),
         ({"weight": np.zeros((1, 1, 6, 6)).tolist()}, "larger than the padded image .* floor"),
-        ({"more": 1}, "more: Unexpected keyword argument"),
-        ({"rate": -1}, "rate: Input should be greater than or equal to 0"),
+        ({"more": 1}, "more: is not known here"),
+        ({"rate": -1}, "rate: must be at least 0"),
     ],
 )
 def test_a_question_that_cannot_be_answered_says_why(studio, change, words):

@@ -37,7 +37,13 @@ def studio(
     if model is not None:
         from deepconv.storage import load
 
-        load(model)  # what is wrong with the file is said here, not in the page
+        try:
+            load(model)  # what is wrong with the file is said here, not in the page
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise ValueError(
+                f"studio: --model {model}: {why}; name a model file that deepconv train wrote"
+            ) from error
 
     from deepconv.studio.server import serve
 

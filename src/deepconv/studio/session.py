@@ -21,6 +21,7 @@ from typing import Any, Literal
 from pydantic import ValidationError, validate_call
 
 from deepconv.studio.memory import Memory
+from deepconv.studio.refusals import plain
 from deepconv.studio.wire import WireError, encode
 
 __all__ = ["LANES", "Answer", "Lane", "Method", "Session", "method"]
@@ -225,7 +226,7 @@ class Session:
             )
             reply = encode({"id": question.number, "result": dict(answer.data)}, answer.blobs)
         except ValidationError as error:
-            await self._fail(question.number, _plain(error))
+            await self._fail(question.number, plain(error))
         except (ValueError, TypeError, OverflowError, ArithmeticError) as error:
             await self._fail(question.number, str(error) or type(error).__name__)
         except MemoryError:
@@ -261,10 +262,3 @@ def _word(message: Mapping[str, Any], key: str) -> str:
     if not isinstance(word, str):
         raise WireError(f"message: {key} must be a name")
     return word
-
-
-def _plain(error: ValidationError) -> str:
-    """Say what an argument lacks in one line."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or "arguments"
-    return f"{place}: {first['msg']}"
