@@ -28,6 +28,8 @@ def as_array(op: str, name: str, value: Any) -> Array:
         >>> as_array("conv", "x", [[1, 2], [3, 4]]).shape
         (2, 2)
     """
+    if type(value) is np.ndarray and value.dtype in _FLOATS:
+        return value
     try:
         array = np.asarray(value)
     except ValueError as error:

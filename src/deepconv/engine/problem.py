@@ -86,7 +86,7 @@ class Problem:
         """Numbers in the weight and the bias."""
         return math.prod(self.weight_shape) + self.out_channels * self.bias
 
-    @property
+    @cached_property
     def flops(self) -> int:
         """Multiplications and additions of the definition, padding's zeros counted: `2·N·K·L·(C/groups)·taps`."""
         per_place = self.in_channels // self.groups * self.window.taps

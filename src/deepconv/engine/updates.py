@@ -1,7 +1,7 @@
 """Optimizer updates of all parameters in one pass over memory, where kernels can be compiled."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -33,14 +33,25 @@ class Rows:
         decays: Sequence[bool],
     ) -> None:
         self.dtype, self.weights = dtype, weights
-        self.gradients = [plain(g, dtype) for g in gradients]  # kept alive while their addresses are used
         table = np.zeros((len(weights), 6), np.int64)
-        columns = [weights, self.gradients, *kept]
-        for column, arrays in enumerate(columns):
+        for column, arrays in {0: weights, **dict(enumerate(kept, 2))}.items():
             table[:, column] = [address(a) for a in arrays]
         table[:, 4] = [w.size for w in weights]
         table[:, 5] = decays
         self._table = table
+        self.take(gradients)
+
+    def take(self, gradients: Sequence[Array]) -> Self:
+        """Take other gradients of the same parameters; return itself."""
+        self.gradients = [
+            plain(g, self.dtype) for g in gradients
+        ]  # kept alive while their addresses are used
+        self._table[:, 1] = [address(a) for a in self.gradients]
+        return self
+
+    def let_go(self) -> None:
+        """Hold the gradients no longer."""
+        self.gradients = []
 
     def squares(self) -> float:
         """Return the sum of the squares of all gradients."""

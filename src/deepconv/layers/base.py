@@ -22,6 +22,8 @@ __all__ = ["Gradients", "Layer", "Pullback"]
 
 T = TypeVar("T")
 
+_PLAIN = (np.dtype(np.float32), np.dtype(np.float64))
+
 
 class Layer:
     """A step of a network. A new layer defines `apply`, and `infer` if it has sizes to infer.
@@ -266,8 +268,10 @@ class Layer:
 
         Every `apply` starts with this.
         """
-        arrays = tuple(as_array(type(self).__name__, "x", value) for value in inputs)
-        arrays = tuple(a.astype(self.dtype) if a.dtype.kind in "biu" else a for a in arrays)
+        arrays = inputs
+        if len(inputs) != 1 or type(inputs[0]) is not np.ndarray or inputs[0].dtype not in _PLAIN:
+            arrays = tuple([as_array(type(self).__name__, "x", value) for value in inputs])
+            arrays = tuple([a.astype(self.dtype) if a.dtype.kind in "biu" else a for a in arrays])
         if not self._initialised:
             self._first_use(arrays)
         self.check(*arrays)

@@ -214,8 +214,16 @@ def _back_to(won: Winners, dtype: np.dtype[Any]) -> Pull:
 
 def _options(layer: MaxPool | AvgPool) -> dict[str, Any]:
     """The operator's arguments; a kernel with one size per axis also tells it the rank."""
-    kernel = per_axis(type(layer).__name__, "kernel_size", layer.kernel_size, layer.rank)
-    return {**layer.arguments(), "kernel_size": kernel}
+    options: dict[str, Any] = {
+        "kernel_size": per_axis(type(layer).__name__, "kernel_size", layer.kernel_size, layer.rank),
+        "stride": layer.stride,
+        "padding": layer.padding,
+        "dilation": layer.dilation,
+        "ceil_mode": layer.ceil_mode,
+    }
+    if isinstance(layer, AvgPool):
+        options["count_include_pad"] = layer.count_include_pad
+    return options
 
 
 def _check_window(name: str, rank: int, kernel: Sizes, stride: Sizes | None, padding: Padding) -> None:

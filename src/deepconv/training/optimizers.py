@@ -9,10 +9,12 @@ on flat arrays that are allocated once, and only the last subtraction goes back 
 from __future__ import annotations
 
 import math
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
@@ -222,7 +224,11 @@ class _Flat:
         self._kept = [self._split(array) for array in self.state.values()]
         self._adopt(kept)
         self.rows: Rows | None = None
+        self._last: Rows | None = None  # those of the step before, whose parameters may lie where they lay
         self.scale = 1.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "rows": None, "_last": None}  # a copy's arrays lie elsewhere
 
     @cached_property
     def update(self) -> Array:
@@ -272,11 +278,14 @@ class _Flat:
                 parameter.data = value.copy()
         weights = [parameter.value for _, parameter in self._order]
         self.scale = 1.0
+        if self._last is not None and all(map(operator.is_, self._last.weights, weights)):
+            self.rows = self._last.take(found)
+            return
         if compiles(self.dtype, weights):
             decays = [parameter.decay for _, parameter in self._order]
-            self.rows = Rows(self.dtype, weights, found, self._kept, decays)
+            self.rows = self._last = Rows(self.dtype, weights, found, self._kept, decays)
             return
-        self.rows = None
+        self.rows = self._last = None
         for view, gradient in zip(self._views, found, strict=True):
             view[...] = gradient
 
@@ -319,7 +328,9 @@ class _Flat:
         if self.rows is None:
             for (_, parameter), view in zip(self._order, self._views, strict=True):
                 np.subtract(parameter.value, view, out=parameter.value, casting="same_kind")
-        self.rows = None  # and let the gradients go
+        if self.rows is not None:
+            self.rows.let_go()
+        self.rows = None
 
 
 class SGD(Optimizer):
