@@ -74,23 +74,26 @@ def pointwise(kernel: Kernel, arrays: tuple[Array, ...], number: float = 0.0) ->
     x = arrays[-1]
     dtype, size = x.dtype, x.size
     y, arrays = np.empty(x.shape, dtype), plain_all(arrays, dtype)  # kept here while their addresses are used
-    if size < ALONE:
-        kernel[dtype](*arrays, y, size, False, number)
+    streamed = size >= ALONE and streams((1 + len(arrays)) * size, x.itemsize)
+    used = 1 if size < ALONE else threads.worth(settings.get_threads(), _COST * size)
+    if used == 1:
+        kernel[dtype](*arrays, y, size, streamed, number)
     else:
-        _pointwise(kernel[dtype], (*arrays, y), number)
+        _in_pieces(kernel[dtype], (*arrays, y), streamed, number, used)
     return y
 
 
-def _pointwise(run: Callable[..., None], arrays: tuple[Array, ...], number: float) -> None:
-    """Call a kernel of large arrays, the last of them its result, on as many threads as are worth it."""
-    size, itemsize = arrays[0].size, arrays[0].itemsize
-    places, streamed = [*map(address, arrays)], streams(len(arrays) * size, itemsize)
+def _in_pieces(
+    run: Callable[..., None], arrays: tuple[Array, ...], streamed: bool, number: float, used: int
+) -> None:
+    """Call a kernel of arrays, the last of them its result, on several threads."""
+    size, itemsize, places = arrays[0].size, arrays[0].itemsize, [*map(address, arrays)]
 
     def work(start: int, stop: int) -> None:
         first, end = start * _BLOCK, min(stop * _BLOCK, size)
         run(*[place + first * itemsize for place in places], end - first, streamed, number)
 
-    shared(work, -(-size // _BLOCK), size)
+    threads.share(work, -(-size // _BLOCK), used)
 
 
 def along(x: Array, axis: int) -> tuple[int, int, int]:

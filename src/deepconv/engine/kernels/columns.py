@@ -134,7 +134,11 @@ def col2im(
     padded0: int, padded1: int, padded2: int, out0: int, out1: int, out2: int,
     stride0: int, stride1: int, stride2: int, zero: Number,
 ) -> None:  # fmt: skip
-    """Write the images from `start` to `stop`, each number the sum of the cells that show it."""
+    """Write the images from `start` to `stop`, each number the sum of the cells that show it.
+
+    It walks as `im2col` does, and is written out: what the two do before the windows, to each and behind them are three
+    different things, and passing those in took more lines than the walk has.
+    """
     x, cols, image, table = (
         pointer(x_at, zero),
         pointer(cols_at, zero),

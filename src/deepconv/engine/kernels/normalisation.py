@@ -317,6 +317,12 @@ def _add_short(dy, x, at, count, clipped, numbers, total, product):
     return total, product
 
 
+@part
+def _own_numbers(known, own, low, high):
+    """Return what `_add_products` needs of a channel whose numbers begin at `known[own]`."""
+    return splat(known[own]), splat(known[own + 1]), splat(known[own + 2]), splat(low), splat(high)
+
+
 @kernel
 def short_gradients(
     dy_at: int, x_at: int, dx_at: int, weight_at: int, bias_at: int, mean_at: int, var_at: int,
@@ -348,13 +354,7 @@ def short_gradients(
         for n in range(images):
             for c in range(size):
                 own, at = 5 * c, (n * channels + first + c) * length
-                numbers = (
-                    splat(known[own]),
-                    splat(known[own + 1]),
-                    splat(known[own + 2]),
-                    splat(low),
-                    splat(high),
-                )
+                numbers = _own_numbers(known, own, low, high)
                 to = 2 * width * c
                 total, product = load(sums, to), load(sums, to + width)
                 total, product = _add_short(dy, x, at, length, clipped, numbers, total, product)
@@ -371,12 +371,6 @@ def short_gradients(
         for n in range(images):
             for c in range(size):
                 own, at = 5 * c, (n * channels + first + c) * length
-                numbers = (
-                    splat(known[own]),
-                    splat(known[own + 1]),
-                    splat(known[own + 2]),
-                    splat(low),
-                    splat(high),
-                )
+                numbers = _own_numbers(known, own, low, high)
                 tilt, level = splat(known[own + 3]), splat(known[own + 4])
                 _write_gradient(dy, x, dx, at, length, clipped, numbers, tilt, level)

@@ -226,8 +226,8 @@ def winners(
 ):  # fmt: skip
     """Write the largest pixel of each window, as `largest`, and how many pixels behind the window's first it stands.
 
-    These places have the type that is computed in, -1 is that of a window without a pixel. Scratch has room for twice
-    the windows of a band.
+    The walk is that of `largest` written out: a window has two results, and nothing is divided. These places have the
+    type that is computed in, -1 is that of a window without a pixel. Scratch has room for twice the windows of a band.
     """
     x, y, won, width = pointer(x_at, zero), pointer(y_at, zero), pointer(won_at, zero), lanes(zero)
     cell, pixel = pointer(scratch, room), pointer(scratch + 8 * cells, zero)
