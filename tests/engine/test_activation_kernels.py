@@ -11,12 +11,10 @@ from deepconv.engine import machine
 if machine.why_not_compiled():
     pytest.skip(machine.why_not_compiled(), allow_module_level=True)
 
-import numba
-
 from deepconv.engine import activation
-from deepconv.engine.kernels import threads, transcendental
+from deepconv.engine.kernels import frontend, threads, transcendental
+from deepconv.engine.kernels.compile import Kernel
 from deepconv.engine.kernels.frontend import part
-from deepconv.engine.kernels.memory import address
 from deepconv.engine.kernels.simd import lanes, load, pointer, store
 from tests.conftest import examples
 
@@ -31,24 +29,32 @@ def density(x):
     return transcendental.normal(x)[1]
 
 
-@cache
-def compiled(function):
-    """Return a function that applies a vector function to numbers in memory; compiled once for each type."""
+class Tried(Kernel):
+    """A kernel that stands in no file: a vector function, applied to numbers in memory."""
 
-    @numba.njit
-    def run(x_at, y_at, count, zero):
-        x, y = pointer(x_at, zero), pointer(y_at, zero)
-        for i in range(0, count, lanes(zero)):
-            store(y, i, function(load(x, i)))
+    def __init__(self, function):
+        def run(x_at, y_at, count, zero: frontend.Number):
+            x, y = pointer(x_at, zero), pointer(y_at, zero)
+            for i in range(0, count, lanes(zero)):
+                store(y, i, function(load(x, i)))
 
-    return run
+        run.__name__ = run.__qualname__ = f"tried_{id(function)}"
+        super().__init__("activation", run.__name__)
+        self.run = run
+
+    def _code(self, dtype):
+        symbol, code = frontend.compiled(self.run, dtype, None).split(b"\0", 1)
+        return symbol.decode(), code
+
+
+tried = cache(Tried)
 
 
 def computed(function, x):
     """Return a vector function of all numbers of x."""
     padded = np.append(x, np.zeros(-len(x) % 16, x.dtype))
     y = np.empty_like(padded)
-    compiled(function)(address(padded), address(y), len(padded), x.dtype.type(0))
+    tried(function)[x.dtype](padded, y, len(padded))
     return y[: len(x)]
 
 
