@@ -80,6 +80,9 @@ def test_grey_and_standardise(rng):
         ValueError, match=r"standardise: mean=\[0\.5\] and std=\[0\.2\] must have one .* channel, 3"
     ):
         standardise(picture, [0.5], [0.2])
+    for statistics in ((mean, [0.2]), ([0.5], std)):
+        with pytest.raises(ValueError, match="must have one number per channel, 3"):
+            standardise(picture, *statistics)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

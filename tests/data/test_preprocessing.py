@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 from deepconv.data.digits import load_digits
-from deepconv.data.preprocessing import DIGITS, STEPS, check_steps, fit, preprocess, thicken
+from deepconv.data.preprocessing import (
+    DIGITS,
+    STEPS,
+    block_means,
+    check_steps,
+    crop,
+    fit,
+    ink,
+    largest_parts,
+    preprocess,
+    thicken,
+)
 from tests.drawing import STROKES, drawn, enlarged
 
 
@@ -112,6 +123,8 @@ def test_the_smallest_pictures_give_a_result_or_a_clear_error(shape, rng):
         ([{"step": "fit", "height": 8, "width": "os"}], "width='os' is not a number"),
         ([{"step": "crop", "least": float("nan")}], "least=nan is not a number"),
         ([{"step": "thicken", "ink": True}], "ink=True is not a number"),
+        ([{"step": "thicken", "ink": 0.3, "most": 1.5}], r"most=1\.5 must be whole and at least 1"),
+        ([{"step": "thicken", "ink": 0.3, "most": 0}], "most=0 must be whole and at least 1"),
         ([{"step": "block_means", "size": [8]}], r"size=\[8\] must be 2 whole numbers"),
         ([{"step": "block_means", "size": 8}], "size=8 must be 2 whole numbers"),
         ([{"step": "fit", "height": [8, 8], "width": 1}], r"height=\[8, 8\] must be one number"),
@@ -121,6 +134,10 @@ def test_the_smallest_pictures_give_a_result_or_a_clear_error(shape, rng):
 def test_a_hostile_description_is_refused(steps, message):
     with pytest.raises(ValueError, match=f"^preprocessing: .*{message}"):
         check_steps(steps)
+
+
+def test_as_many_steps_as_there_may_be():
+    check_steps([{"step": "crop"}] * 100)
 
 
 def test_every_step_is_documented():
@@ -159,6 +176,7 @@ def test_a_narrow_figure_keeps_its_proportion_and_a_wide_one_fills_the_width():
     assert (narrow.max(axis=0) > 0.5).sum() == 2  # 4/40 of 20 rows, not 16 columns
     wide = fit(np.ones((40, 20)), 20, 16)
     assert (wide.max(axis=0) > 0.5).sum() == 16
+    assert (fit(np.ones((40, 10)), 20, 12).max(axis=0) > 0.5).sum() == 5  # a quarter of the rows, not of 12
 
 
 def test_strokes_too_thick_are_thinned_and_too_thin_ones_thickened():
@@ -168,3 +186,53 @@ def test_strokes_too_thick_are_thinned_and_too_thin_ones_thickened():
     line = np.zeros((20, 20))
     line[:, 10] = 1
     assert thicken(line, ink=0.25).mean() == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(("target", "reached"), [(17, 9), (18, 9), (19, 27)])
+def test_strokes_are_thickened_only_while_that_comes_closer(target, reached):
+    line = np.zeros((9, 9))
+    line[:, 4] = 1
+    assert thicken(line, ink=target / 81).sum() == reached
+
+
+def test_a_hairline_too_faint_to_be_ink_is_thickened_all_the_same():
+    line = np.zeros((11, 20))
+    line[:, 6] = 1
+    assert np.array_equal(thicken(line * 0.2, ink=0.2), thicken(line, ink=0.2))
+    assert thicken(line * 0.2, ink=0.2).mean() == pytest.approx(0.15)
+
+
+def test_a_stroke_over_the_border_does_not_tint_the_paper():
+    page = np.full((9, 12, 3), [0.9, 0.8, 0.7])
+    page[:, 4] = 0.1
+    found = ink(page)
+    assert np.array_equal(found, np.broadcast_to(np.arange(12) == 4, (9, 12)))
+
+
+def test_a_few_glaring_pixels_do_not_make_the_stroke_faint():
+    page = np.full((150, 200), 1.0)
+    page[20:120, 90:96] = 0.5
+    page[[3, 140], [7, 180]] = 0.0  # two of 30,000
+    assert (ink(page)[20:120, 90:96] == 1).all()
+    page[70, 10:12] = 0.0  # four are more than a handful
+    assert ink(page)[50, 92] == 0.5
+
+
+def test_the_soft_edge_of_a_part_stays_and_what_is_beyond_goes():
+    row = np.array([[0.1, 0.2, 0.3, 0.4, 0.9, 0.8, 0.4, 0.3, 0.2, 0.1]])
+    assert largest_parts(row).tolist() == [[0, 0, 0.3, 0.4, 0.9, 0.8, 0.4, 0.3, 0, 0]]
+
+
+@pytest.mark.parametrize("turn", [0, 1])
+def test_ink_of_just_the_least_strength_is_cut_out_too(turn):
+    page = np.zeros((5, 7))
+    page[2, 1:6] = [0.2, 0.25, 1, 0.25, 0.2]
+    assert np.array_equal(crop(np.rot90(page, turn)), np.rot90([[0.25, 1, 0.25]], turn))
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (5, 6), (7, 8)])
+def test_blocks_that_do_not_fit_are_refused(shape):
+    with pytest.raises(
+        ValueError, match=rf"^block_means: size=\[2, 3\] does not divide .* {shape[0]}x{shape[1]}$"
+    ):
+        block_means(np.zeros(shape), [2, 3])

@@ -137,7 +137,7 @@ def col2im(
     """Write the images from `start` to `stop`, each number the sum of the cells that show it.
 
     It walks as `im2col` does, and is written out: what the two do before the windows, to each and behind them are three
-    different things, and passing those in took more lines than the walk has.
+    different things, and passing those in would take more lines than the walk has.
     """
     x, cols, image, table = (
         pointer(x_at, zero),

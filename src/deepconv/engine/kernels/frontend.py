@@ -1,8 +1,8 @@
 """Numba, asked for machine code: every compile flag; `numba_target.py` knows its insides.
 
-@part                                   @kernel
-def twice(v):                           def double(x_address, n, zero: Number):
-return v + v                            x = pointer(x_address, zero) …
+    @part                                   @kernel
+    def twice(v):                           def double(x_address, n, zero: Number):
+        return v + v                            x = pointer(x_address, zero) …
 """
 
 import inspect
