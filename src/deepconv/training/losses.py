@@ -175,7 +175,7 @@ class CrossEntropy(Loss):
         """
         best = np.argmax(prediction, axis=1) if np.shape(prediction)[1] else np.empty(0)
         wanted = np.argmax(target, axis=1) if np.ndim(target) == np.ndim(prediction) else target
-        return np.count_nonzero(best == wanted) / best.size if best.size else 0.0
+        return float(np.count_nonzero(best == wanted) / best.size) if best.size else 0.0
 
     def check_target(self, shape: tuple[int, ...], target: Array) -> None:
         """Say what is wrong with class numbers or probabilities for scores of this shape."""

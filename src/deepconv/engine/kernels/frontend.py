@@ -3,6 +3,8 @@
     @part                                   @kernel
     def twice(v):                           def double(x_address, n, zero: Number):
         return v + v                            x = pointer(x_address, zero) …
+
+A part becomes part of the kernels that call it; a kernel becomes a function that Python calls.
 """
 
 import inspect

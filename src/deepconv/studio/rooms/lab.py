@@ -138,14 +138,17 @@ def _of(session: Session) -> _Loaded:
 def _filtered(session: Session, settings: Settings) -> Array:
     """Return the shown picture with the settings applied, and keep it for questions about its pixels."""
     picture = _of(session)
-    session.state.pop("lab result", None)  # first: the new one is written where the old one lay
+    _forget_result(session)  # first: the new one is written where the old one lay
     result = settings.applied(picture.shown)
-    with contextlib.suppress(
-        ValueError
-    ):  # no memory left to keep it in: it is computed again where it is asked for
+    with contextlib.suppress(ValueError):  # no memory left to keep it in: it is computed again when asked for
         session.keep("result", result.nbytes)
         session.state["lab result"] = _Filtered(picture, settings, result)
     return result
+
+
+def _forget_result(session: Session) -> None:
+    session.state.pop("lab result", None)
+    session.keep("result", 0)
 
 
 def _last(session: Session, settings: Settings) -> Array:
@@ -177,6 +180,7 @@ def load(session: Session, blobs: list[bytes], *, name: Annotated[str, Field(max
     """
     if blobs:
         loaded = _loaded(blobs[0], name)
+        _forget_result(session)  # the new picture may need its place
         session.keep("picture", loaded.whole.pixels.nbytes + loaded.shown.nbytes)
         session.state["lab"] = loaded
     else:
