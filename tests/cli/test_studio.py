@@ -72,7 +72,9 @@ def test_what_cannot_be_is_one_line(tmp_path, capsys):
     assert run(["studio", "--no-browser", "--model", str(model)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert run(["studio", "--no-browser", "--model", "nope"]) == 2
-    assert capsys.readouterr().err.startswith("deepconv: studio: --model nope: no such file or directory; name")
+    assert capsys.readouterr().err.startswith(
+        "deepconv: studio: --model nope: no such file or directory; name"
+    )
 
 
 @pytest.mark.parametrize("port", ["0", "70000", "x"])
