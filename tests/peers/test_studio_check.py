@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from deepconv.check.report import check_file
 from tests.peers.browser import until
 
@@ -49,3 +51,15 @@ def test_code_that_cannot_run_is_said_and_kept(visitor):
     page.go_back()
     page.wait_for_selector("textarea")
     assert page.get_by_label("Python").input_value().endswith("x +\n")
+
+
+@pytest.mark.full
+def test_what_was_left_out_is_said(visitor, tmp_path):
+    page = visitor.open("#/check")
+    code = "def conv2d(x, w):\n    return x[:, :, 1:, 1:] * w[:, 0, 0, 0].sum()\n"
+    page.get_by_label("Python").fill(code)
+    checked(page)
+    (tmp_path / "mine.py").write_text(code, encoding="utf-8")
+    notes = check_file(tmp_path / "mine.py").notes
+    assert len(notes) > 0
+    assert page.locator(".results .explain").all_inner_texts() == list(notes)

@@ -8,9 +8,12 @@ import pytest
 
 import deepconv as dc
 from deepconv import images
-from deepconv.data.preprocessing import DIGITS, preprocess
+from deepconv.data.digits import CLASSES
+from deepconv.data.preprocessing import DIGITS, photograph_steps, preprocess
+from deepconv.models.digits import digits_network
+from tests.drawing import drawn as strokes
 from tests.peers.browser import move, until
-from tests.peers.test_studio_lab import canvas, cat, opened, picture, shows  # noqa: F401 (two are fixtures)
+from tests.peers.test_studio_lab import canvas, cat, opened, picture, shows, upload  # noqa: F401 (two are fixtures)
 from tests.peers.test_studio_network import draw, drawn, in_a_folder, model  # noqa: F401 (two are fixtures)
 
 pytestmark = pytest.mark.full  # a browser, a second or two of a processor each
@@ -61,6 +64,107 @@ def test_every_map_shows_its_own_numbers(network):
     values = dc.activations(loaded, x)["3"][0]
     for c in (0, 4, 31):
         is_map_of(maps.nth(c), values[c])
+
+
+def photograph(rng):
+    """A picture of a digit that is no digit of the page's paper: other sides, colours and paper."""
+    ink = (
+        np.asarray(strokes("5", size=(90, 70), box=(12, 9, 66), pen=7).convert("L"), np.float32)[..., None]
+        / 255
+    )
+    pixels = ink * [250, 220, 200] + (1 - ink) * [20, 90, 60] + rng.integers(0, 5, (*ink.shape[:2], 3))
+    return pixels.astype(np.uint8)
+
+
+def test_every_map_of_a_picture_shows_its_own_numbers(visitor, model, rng):  # noqa: F811
+    """A picture's maps are made anew, not painted over as a drawing's are."""
+    page = visitor.open("#/network")
+    page.get_by_label("a model file").set_input_files(model)
+    until(page, "document.querySelectorAll('canvas[aria-label^=filter]').length === 16")
+    pixels = photograph(rng)
+    page.get_by_label("or a picture").set_input_files(upload(pixels))
+    until(page, "document.querySelector('.verdict')?.textContent.includes('of plain.png')")
+    loaded = dc.load(model)
+    x = preprocess(pixels / np.float32(255), DIGITS)[None]
+    maps, heat = dc.activations(loaded, x), page.locator("canvas.heat")
+    is_map_of(page.locator("canvas[aria-label^='what the network sees']"), x[0, 0])
+    for layer, kind in (("0", "Conv2d(1, 16"), ("3", "Conv2d(16, 32")):
+        for c in range(maps[layer].shape[1]):
+            is_map_of(
+                page.locator(f"canvas[aria-label^='{kind}'][aria-label$=', map {c + 1}']"), maps[layer][0, c]
+            )
+    is_map_of(page.locator("canvas[aria-label$='10 numbers']").last, maps[list(maps)[-1]])
+    assert heat.count() == 1
+
+
+def test_a_network_of_photographs_sees_the_papers_own_shades(visitor, tmp_path):
+    """What is drawn is dark on light; the digits' preparation would hide if it were told the other way round."""
+    network = digits_network().initialize((1, 8, 8))
+    network.metadata = {
+        "classes": list(CLASSES),
+        "preprocessing": photograph_steps((8, 8), 1, mean=[0.5], std=[0.25]),
+    }
+    network.save(tmp_path / "light.safetensors")
+    page = visitor.open("#/network")
+    page.get_by_label("a model file").set_input_files(tmp_path / "light.safetensors")
+    until(page, "document.querySelectorAll('canvas[aria-label^=filter]').length === 16")
+    draw(page, (60, 40), (140, 50), (80, 170))
+    until(page, "document.querySelectorAll('.layers section').length > 10")
+    page.wait_for_timeout(500)
+    grey = drawn(page)
+    x = preprocess(np.repeat(grey[..., None], 3, axis=-1), network.metadata["preprocessing"])
+    assert x.max() > 1
+    is_map_of(page.locator("canvas[aria-label^='what the network sees']"), x[0])
+
+
+CURVES = """async run => {
+  const { curves } = await import(new URL("rooms/curves.js", document.baseURI));
+  const { box, draw } = curves();
+  document.body.append(box);
+  draw(run);
+  const canvas = box.querySelector("canvas");
+  const pen = canvas.getContext("2d");
+  const colour = (name) => {
+    const one = new OffscreenCanvas(1, 1).getContext("2d");
+    one.fillStyle = getComputedStyle(document.documentElement).getPropertyValue(name);
+    one.fillRect(0, 0, 1, 1);
+    return [...one.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const data = [...pen.getImageData(0, 0, canvas.width, canvas.height).data];
+  return [data, canvas.height, canvas.width, colour("--input"), colour("--output"), box.innerText];
+}"""
+
+
+def test_the_curves_are_the_losses_and_the_accuracies(visitor):
+    """Each epoch's loss and accuracy stand as a square of its colour, as high as it says; the least loss as a line."""
+    losses, right, least = [2.0, 1.5, 0.7], [0.1, 0.85, 0.55], 0.5
+    page = visitor.open("#/check")
+    history = [
+        {"epoch": n, "loss": loss, "validation_accuracy": share}
+        for n, (loss, share) in enumerate(zip(losses, right, strict=True), 1)
+    ]
+    data, height, width, loss_colour, right_colour, said = page.evaluate(
+        CURVES, {"epochs": 5, "history": history, "least_loss": least}
+    )
+    found = np.array(data, int).reshape(height, width, 4)[..., :3]
+    marks = {}
+    for name, colour in (("loss", loss_colour), ("right", right_colour)):
+        full = (found == colour).all(-1)
+        square = np.lib.stride_tricks.sliding_window_view(full, (3, 3)).all((2, 3))
+        marks[name] = np.argwhere(square) + 1
+    left, top, bottom = 42, 12, 170 - 36  # of the axes
+    for n, record in enumerate(history):
+        across = left + n / 4 * (width - 46 - left)
+        for name, share in (("loss", record["loss"] / 2.0), ("right", record["validation_accuracy"])):
+            place = top + (1 - share) * (bottom - top), across
+            assert np.abs(marks[name] - place).max(axis=1).min() <= 1.5, (name, n, place)
+            others = marks["right" if name == "loss" else "loss"]
+            assert np.abs(others - place).max(axis=1).min() > 4, (name, n, place)
+    beyond = (
+        (found[:, round(left + 0.6 * (width - 46 - left)) : width - 50] == loss_colour).all(-1).sum(axis=1)
+    )
+    assert abs(beyond.argmax() - (top + (1 - least / 2) * (bottom - top))) <= 1
+    assert "after 3 of 5 epochs: loss 0.7, 55.0 % of the validation digits are right" in said
 
 
 def test_the_pixels_that_mattered_are_warm(network):
