@@ -167,6 +167,18 @@ def test_the_curves_are_the_losses_and_the_accuracies(visitor):
     assert "after 3 of 5 epochs: loss 0.7, 55.0 % of the validation digits are right" in said
 
 
+def test_a_second_run_begins_its_curves_anew(visitor):
+    page = visitor.open("#/network?epochs=2&seed=1")
+    for epochs in (2, 1):
+        page.get_by_role("spinbutton", name="epochs").fill(str(epochs))
+        page.get_by_role("button", name="Train the digits").click()
+        said = f"after {epochs} of {epochs} epochs: "
+        until(page, "said => document.querySelector('.curves').ariaLabel.startsWith(said)", said)
+        until(
+            page, "document.querySelector('.news').textContent.includes('of the held-out digits are right')"
+        )
+
+
 def test_the_pixels_that_mattered_are_warm(network):
     page, loaded, x = network
     heat, ink = dc.heat_map(loaded, x)[0], x[0, 0]
