@@ -103,15 +103,17 @@ def test_any_number_of_threads_and_parts_gives_the_same_bits(name, batch, monkey
     whole = problem_of(*sizes, np.float32)
     dy, x = operands(whole)
     expected = winograd_weights.weight_grad(whole, dy, x)
-    parts = set()
-    for threads in (1, 2, 3):
+    parts, ways = set(), set()
+    for threads in (1, 2, 3, 5):
         for share in (1.0, 0.8, 0.5, 0.0):
             limit = int(winograd_weights.workspace(whole) * share)
             problem = problem_of(*sizes, np.float32, threads=threads, workspace_limit=limit)
             plan = winograd_weights.plan(problem)
             parts.add(-(-plan.rows // plan.at_once))
+            ways.add((len(plan.parts) > 2, plan.apart))
             np.testing.assert_array_equal(winograd_weights.weight_grad(problem, dy, x), expected)
     assert max(parts) > 1
+    assert ways == {(True, True), (True, False)}
 
 
 @pytest.mark.parametrize(("batch", "image"), [(2, (40, 37)), (9, (30, 31))])
@@ -119,13 +121,14 @@ def test_the_workspace_is_what_it_says(batch, image):
     import tracemalloc
 
     least = winograd_weights.workspace(problem_of(batch, 16, image, 32, {}, workspace_limit=0))
-    for limit in (1 << 40, 4_000_000, 2_000_000, least):
+    for limit in (1 << 40, 4_000_000, 2_500_000, least):
         problem = problem_of(batch, 16, image, 32, {}, np.float64, workspace_limit=limit)
         assert winograd_weights.refuses(problem) is None
         need = winograd_weights.workspace(problem)
         assert need <= limit
         dy, x = operands(problem)
         expected = truth(problem, dy, x)
+        winograd_weights.weight_grad(problem, dy, x)  # its kernels are loaded
         scratches.release()
         tracemalloc.start()
         got = winograd_weights.weight_grad(problem, dy, x)

@@ -337,3 +337,23 @@ def products(
                 if some > 0:
                     at = now[6] + w * dw_step
                     _write(shift(sums, w), wide, count * taps, dw, at, dw_step, some - 1, zero)
+
+
+@kernel
+def add_parts(m: int, parts: int, step: int, first: int, stop: int, zero: Number) -> None:
+    """Add the sums of all parts to those of the first, each of which begins `step` numbers behind the one before.
+
+    Args:
+        m: the sums.
+        parts: how many.
+        step: from one part to the next.
+        first: number of a part's.
+        stop: behind the last of them.
+        zero: of the computing type.
+    """
+    m = pointer(m, zero)
+    for i in range(first, stop, lanes(zero)):
+        total = load(m, i)
+        for other in range(1, parts):
+            total = total + load(m, other * step + i)
+        store(m, i, total)
