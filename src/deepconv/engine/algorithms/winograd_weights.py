@@ -450,11 +450,12 @@ class _Call:
         self._products(values, d, sums, taps, self._dw, tiles, begins, ends, first, stop, *facts)
 
     def _finish(self, first: int, stop: int) -> None:
-        """Add the sums of all parts, and map them back: products of no tiles."""
-        p, m, item = self._plan, self._kept, self._dw.itemsize
-        KERNELS.add_parts[self._dw.dtype](m, self._parts, self._part // item, first * p.sums, stop * p.sums)
-        taps = self._memory() + p.alone - p.own
-        self._products(m, m, m, taps, self._dw, 0, False, True, first, stop, *self._told[2])
+        """Add the sums of all parts, and map them back, products of no tiles, while they are in the caches."""
+        p, m, add = self._plan, self._kept, KERNELS.add_parts[self._dw.dtype]
+        step, taps = self._part // self._dw.itemsize, self._memory() + p.alone - p.own
+        for task in range(first, stop):
+            add(m, self._parts, step, task * p.sums, (task + 1) * p.sums)
+            self._products(m, m, m, taps, self._dw, 0, False, True, task, task + 1, *self._told[2])
 
 
 def _turns(p: Plan, part: int) -> Iterator[tuple[int, int]]:
