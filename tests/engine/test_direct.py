@@ -6,7 +6,7 @@ import pytest
 from deepconv import reference
 from deepconv.engine import machine
 from deepconv.engine.choice import choose
-from deepconv.engine.kernels import memory
+from deepconv.engine.kernels import memory, threads
 from deepconv.engine.problem import Problem
 from deepconv.geometry import window
 
@@ -65,6 +65,14 @@ def test_tails_of_every_length(which, rng):
         check(problem(which, (2, filters, 5, 6), (3, filters, 1, 1)), rng)
 
 
+def test_a_part_may_have_no_place_of_a_phase(rng, monkeypatch):
+    """Of rows 0 to 7 read at every third, the second thread's strip has rows of two phases only."""
+    monkeypatch.setattr(threads, "_SMALLEST", 1)
+    for height in range(6, 12):
+        words = {"stride": (3, 2), "padding": ((0, 1), (1, 1)), "threads": 2}
+        check(problem("input_grad", (1, 2, height, 7), (2, 2, 3, 3), **words), rng)
+
+
 @pytest.mark.parametrize("which", ["forward", "input_grad"])
 @pytest.mark.parametrize("stride", [1, 2, 3, 4])
 def test_widths_and_strides(which, stride, rng):
@@ -98,8 +106,8 @@ def test_the_same_bits_for_any_number_of_threads(which, rng):
         one = problem(which, x_shape, w_shape, padding=1)
         x, w, dy = data(one, rng, np.float32)
         expected = run(one, x, w, dy)
-        for threads in (2, 3):
-            more = problem(which, x_shape, w_shape, padding=1, threads=threads)
+        for count in (2, 3):
+            more = problem(which, x_shape, w_shape, padding=1, threads=count)
             np.testing.assert_array_equal(run(more, x, w, dy), expected)
 
 

@@ -188,5 +188,9 @@ def test_each_drag_is_one_step_back(visitor):
     until(page, "document.location.hash.includes('t=1')")
     for rest in (["w=9", "h=9"], ["w=9"], ["w=8"], []):
         page.go_back()
+        until(
+            page,
+            "rest => (location.hash.split('?')[1] ?? '').split('&').sort().join() === rest",
+            ",".join(sorted(rest)),
+        )
         page.wait_for_selector("td.output")
-        assert sorted(part for part in page.url.partition("?")[2].split("&") if part) == sorted(rest)

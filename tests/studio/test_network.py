@@ -198,7 +198,7 @@ def test_a_run_stopped_in_its_first_epoch_waits_too(studio, tmp_path, monkeypatc
     with studio.client() as client:
         with monkeypatch.context() as patched:
             patched.setattr(runs, "train_digits", at_once)
-            client.ask("network", "train", epochs=1, seed=8)
+            client.send("network", "train", epochs=1, seed=8)  # its end may come before the answer
             assert events(client, "end")[-1][1]["stopped"]
         assert not (tmp_path / "studio-run" / "checkpoint.safetensors").exists()
         assert client.ask("network", "state")[0]["result"]["waiting"]["done"] == 0

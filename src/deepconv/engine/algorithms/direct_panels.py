@@ -28,7 +28,7 @@ def vectors_of(at: Array, across: int, panels: int) -> tuple[Array, Array]:
     joined, vectors = np.zeros(panels, bool), np.zeros((panels, count, 3), np.int64)
     joined[:full] = (several <= 1).all(1)
     vectors[:full] = np.stack([parts[..., 0], parts[..., -1] - lanes + 1, first], 2)
-    return joined, vectors.reshape(panels, -1)
+    return joined, vectors.reshape(panels, 3 * count)
 
 
 def put(numbers: Array, at: Array, runs: Array, bounds: Array) -> None:
