@@ -15,6 +15,7 @@ from deepconv.data.preprocessing import DIGITS, preprocess
 from deepconv.engine import machine
 from deepconv.models.digits import digits_network
 from deepconv.predict import Classifier
+from deepconv.studio.rooms import network as room
 from deepconv.studio.rooms import runs
 from deepconv.training.digits import DigitsSettings, train_digits
 
@@ -78,6 +79,7 @@ def test_a_drawing_is_named_as_the_library_names_it(studio, model):
     assert [layer["name"] for layer in answer["layers"]] == ["input", *maps]
     for layer, blob, value in zip(answer["layers"], blobs, [x, *maps.values()], strict=False):
         assert layer["shape"] == list(value.shape[1:])
+        assert layer["step"] == 1
         assert np.array_equal(np.frombuffer(blob, "<f4"), value.ravel().astype("f4"))
     assert np.array_equal(np.frombuffer(blobs[-1], "<f4").reshape(answer["heat"]), dc.heat_map(network, x)[0])
 
@@ -189,6 +191,13 @@ def held_by_another_process(folder):
     fcntl.flock(handle, fcntl.LOCK_EX)
     yield
     os.close(handle)
+
+
+def test_a_wide_map_is_shown_at_one_step_on_both_axes():
+    value = np.arange(2 * 15 * 960.0).reshape(2, 15, 960)
+    step = room._step(value.shape)
+    assert step == 10
+    np.testing.assert_array_equal(room._shown(value), value[:, ::10, ::10])
 
 
 def test_a_run_stopped_in_its_first_epoch_waits_too(studio, tmp_path, monkeypatch):

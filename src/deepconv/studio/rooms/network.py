@@ -192,7 +192,13 @@ def see(
         shown = _shown(value[0])
         kind = repr(found.steps[name].layer) if name in found.steps else ""
         layers.append(
-            {"name": name, "kind": kind[:80], "shape": list(value.shape[1:]), "shown": list(shown.shape)}
+            {
+                "name": name,
+                "kind": kind[:80],
+                "shape": list(value.shape[1:]),
+                "shown": list(shown.shape),
+                "step": _step(value.shape[1:]),
+            }
         )
         parts.append(shown.astype("<f4").tobytes())
     data: dict[str, Any] = {"classes": [[name, share] for name, share in named], "layers": layers[:60]}
@@ -223,8 +229,13 @@ def _shown(value: Array) -> Array:
     """Return as many maps of a layer, and as large, as the page shows: `(C, H, W)`, a row of numbers `(1, 1, C)`."""
     if value.ndim != 3:
         return value.reshape(1, 1, -1)[..., : _SIDE * _SIDE]
-    step = -(-max(value.shape[1:]) // _SIDE)
+    step = _step(value.shape)
     return value[:_MAPS, ::step, ::step]
+
+
+def _step(shape: tuple[int, ...]) -> int:
+    """Return every how manieth row and column of a layer's maps the page shows."""
+    return -(-max(shape[1:]) // _SIDE) if len(shape) == 3 else 1
 
 
 @method(latest=True)

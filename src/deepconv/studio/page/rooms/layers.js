@@ -46,10 +46,9 @@ export function layerList(refuse) {
   return { box, show, clear };
 }
 
-function panel({ name, kind, shape, shown: [count, height, width] }, values, detail) {
+function panel({ name, kind, shape, step, shown: [count, height, width] }, values, detail) {
   const flat = shape.length < 3;
   const more = !flat && shape[0] > count ? ` (the first ${count} maps)` : "";
-  const step = flat ? 1 : Math.ceil(shape[1] / height);
   const title = `${name}${kind ? ` ${kind}` : ""}: ${shape.join(" × ")}${more}`;
   const made = element("section", { class: "layer" }, element("h4", {}, title));
   const point = (c) => (name === "input" ? null
