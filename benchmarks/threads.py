@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.cases import PASSES, Layer
 from benchmarks.peers import request
-from benchmarks.processes import OURS, Worker, tell
+from benchmarks.processes import ALLOCATORS, OURS, Worker, tell
 from benchmarks.tables import LOST, table
 
 LARGEST_SHARE = 0.55
@@ -23,9 +23,9 @@ GROWTH = 1.15
 _HEAD = """## Two threads
 
 Written by `python -m benchmarks.layers --threads 2`, {runs} runs: CPU time of all threads together, with
-two over with one (at most {growth}), and the larger thread's share of it (at most {share}). "Machine" is
-the same growth for two processes that make the call on one thread each, both at once: cores share caches,
-memory and more. Wall time is beside it; on a shared machine it says little.{warning}
+two over with one (at most {growth}; the median of the runs'), and the larger thread's share of it (at most {share}).
+"Machine" is the same growth for two processes that make the call on one thread each, both at once: cores share
+caches, memory and more. Wall time is beside it; on a shared machine it says little.{warning}
 
 """
 
@@ -39,8 +39,9 @@ def view_threads(layers: Sequence[Layer], runs: int) -> str:
     alone = len(os.sched_getaffinity(0)) < 2
     if alone:
         tell("one processor only: two threads can't run at once; start this without taskset")
-    one, other = Worker("layers", OURS, "threads"), Worker("layers", OURS, "threads")
-    two = Worker("layers", OURS, "threads", threads=2)
+    warm = ALLOCATORS["warm"]
+    one, other = (Worker("layers", OURS, "threads", environment=warm) for _ in range(2))
+    two = Worker("layers", OURS, "threads", threads=2, environment=warm)
     rows: list[list[str]] = []
     for layer in layers:
         for which in PASSES:
@@ -65,15 +66,20 @@ def view_threads(layers: Sequence[Layer], runs: int) -> str:
 def cells(
     one: Sequence[Mapping[str, Any]], two: Sequence[Mapping[str, Any]], beside: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    """Return a row's figures from the answers with one thread, with two, and beside another process."""
-    cpu = [statistics.median(answer["cpu"] for answer in answers) for answers in (one, two, beside)]
+    """Return a row's figures: a run has an answer with one thread, one with two, and two beside another process.
+
+    A growth is the median of the runs': the clock of a shared machine's cores changes within seconds.
+    """
+    cpu = [statistics.median(answer["cpu"] for answer in answers) for answers in (one, two)]
     wall = [statistics.median(answer["wall"] for answer in answers) for answers in (one, two)]
     share = statistics.median(answer["shares"][0] for answer in two)
-    growth = cpu[1] / cpu[0]
+    growth = statistics.median(b["cpu"] / a["cpu"] for a, b in zip(one, two, strict=True))
+    twice = [answer for answer in one for _ in range(2)]
+    machine = statistics.median(b["cpu"] / a["cpu"] for a, b in zip(twice, beside, strict=True))
     return [
-        *(f"{seconds * 1e3:.2f}" for seconds in cpu[:2]),
+        *(f"{seconds * 1e3:.2f}" for seconds in cpu),
         f"{growth:.2f}" + (LOST if growth > GROWTH else ""),
-        f"{cpu[2] / cpu[0]:.2f}",
+        f"{machine:.2f}",
         f"{share:.2f}" + (LOST if share > LARGEST_SHARE else ""),
         *(f"{seconds * 1e3:.2f}" for seconds in wall),
     ]

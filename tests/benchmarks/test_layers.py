@@ -102,5 +102,8 @@ def test_more_memory_than_told_is_marked_and_so_is_an_uneven_or_dear_split():
     one = [{"cpu": 0.010, "wall": 0.010, "shares": [1.0]}]
     even = [{"cpu": 0.011, "wall": 0.006, "shares": [0.51, 0.49]}]
     dear = [{"cpu": 0.012, "wall": 0.007, "shares": [0.6, 0.4]}]
-    assert thread_cells(one, even, even) == ["10.00", "11.00", "1.10", "1.10", "0.51", "10.00", "6.00"]
-    assert thread_cells(one, dear, one)[2:5] == ["1.20 ✗", "1.00", "0.60 ✗"]
+    assert thread_cells(one, even, even * 2) == ["10.00", "11.00", "1.10", "1.10", "0.51", "10.00", "6.00"]
+    assert thread_cells(one, dear, one * 2)[2:5] == ["1.20 ✗", "1.00", "0.60 ✗"]
+    slower = [{**answer, "cpu": 2 * answer["cpu"]} for answer in one + even]  # a run at half the clock
+    beside = one * 2 + slower[:1] * 2
+    assert thread_cells(one + slower[:1], even + slower[1:], beside)[2:4] == ["1.10", "1.00"]
