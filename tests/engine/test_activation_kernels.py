@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from deepconv.engine import machine
+from deepconv.engine import machine, settings
 
 if machine.why_not_compiled():
     pytest.skip(machine.why_not_compiled(), allow_module_level=True)
@@ -177,6 +177,15 @@ def test_kernels_agree_with_numpy_at_every_length(rng, monkeypatch, name, dtype)
             close(input_grad(dy[some], x[some], *numbers), back[some], dtype)
 
 
+@pytest.mark.parametrize(("ends", "limits"), [((-1, 6), (5, 5)), ((-3, -1), (8, 20)), ((-5, -3), (15, 40))])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gelu_keeps_its_digits_to_the_left(dtype, ends, limits):
+    x = np.linspace(*ends, 2_001).astype(dtype)
+    expected = np.array([v * phi(v) for v in x.astype(float)])
+    units = np.abs(activation.gelu(x) - expected) / np.spacing(np.abs(expected).astype(dtype))
+    assert units.max() <= limits[dtype == np.float64]
+
+
 @pytest.mark.parametrize(("name", "dtype"), both(["sigmoid", "tanh"], ["tanh"]))
 def test_gradients_from_the_output_are_those_from_the_input(rng, name, dtype):
     edges = np.array([np.inf, -np.inf, np.nan, 0, -0.0, 1e30, -1e30, -1e4, 1e4, -100, 100], dtype)
@@ -215,7 +224,8 @@ def test_threads_and_strides_change_nothing(rng, monkeypatch, name):
     name = name.split()[0]
     function, input_grad = getattr(activation, name), getattr(activation, f"{name}_input_grad")
     one, back = function(x, *axis), input_grad(dy, x, *axis)
-    monkeypatch.setattr(threads, "worth", lambda allowed, work: 3)
+    monkeypatch.setattr(settings, "get_threads", lambda: 3)  # one thread asks nobody
+    monkeypatch.setattr(threads, "worth", lambda allowed, work: allowed)
     np.testing.assert_array_equal(function(x, *axis), one)
     np.testing.assert_array_equal(input_grad(dy, x, *axis), back)
     turned = np.asfortranarray(x)[:, ::-1]

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from deepconv.arrays import Array
-from deepconv.engine import machine, passes
+from deepconv.engine import machine, passes, settings
 from deepconv.engine.bits import all_ones, as_bits, choose
 from deepconv.engine.erf import erf
 from deepconv.engine.kernels.compile import Kernel, library
@@ -62,13 +62,18 @@ def _in_one_pass(name: str, least: int = _LEAST) -> Callable[[Function], Functio
     def decorate(function: Function) -> Function:
         kernel = getattr(KERNELS, name)
 
-        # What is small and plain goes straight to the kernel: asking twice took as long as 5,000 numbers.
+        # What is plain and stays on this thread goes straight to the kernel: asking twice took as long as 5,000
+        # numbers, and as 30,000 where the last result has driven Python's own objects out of the caches.
         @wraps(function)
         def of_one(x: Array, *number: float) -> Array:
             size, dtype = x.size, x.dtype
-            if least <= size < passes.ALONE and dtype in passes.FLOATS and x.flags.carray and _compiles():
+            if (
+                size >= least and dtype in passes.FLOATS and x.flags.carray and _compiles()
+                and (size < passes.ALONE or settings.get_threads() == 1)
+            ):  # fmt: skip
                 y = np.empty(x.shape, dtype)
-                kernel[dtype](x, y, size, False, *number or _NO_NUMBER)
+                streamed = size >= passes.ALONE and passes.streams(2 * size, dtype.itemsize)
+                kernel[dtype](x, y, size, streamed, *number or _NO_NUMBER)
                 return y
             if passes.suits(x, least):
                 return passes.pointwise(kernel, (x,), *number)
@@ -78,11 +83,13 @@ def _in_one_pass(name: str, least: int = _LEAST) -> Callable[[Function], Functio
         def of_two(dy: Array, x: Array, *number: float) -> Array:
             size, dtype = x.size, x.dtype
             if (
-                least <= size < passes.ALONE and dtype in passes.FLOATS and dy.dtype is dtype
+                size >= least and dtype in passes.FLOATS and dy.dtype is dtype
                 and x.flags.carray and dy.flags.carray and _compiles()
+                and (size < passes.ALONE or settings.get_threads() == 1)
             ):  # fmt: skip
                 dx = np.empty(x.shape, dtype)
-                kernel[dtype](dy, x, dx, size, False, *number or _NO_NUMBER)
+                streamed = size >= passes.ALONE and passes.streams(3 * size, dtype.itemsize)
+                kernel[dtype](dy, x, dx, size, streamed, *number or _NO_NUMBER)
                 return dx
             if passes.suits(x, least):
                 return passes.pointwise(kernel, (dy, x), *number)

@@ -124,7 +124,9 @@ def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
         >>> leaky_relu(np.array([-1.0, 2.0]), 0.1)
         array([-0.1,  2. ])
     """
-    slope = _slope("leaky_relu", negative_slope)
+    slope = negative_slope if type(negative_slope) is float else _slope("leaky_relu", negative_slope)
+    if checks.is_plain(x):
+        return engine.leaky_relu(x, slope)
     return _value("leaky_relu", lambda x: engine.leaky_relu(x, slope), x)
 
 
@@ -145,7 +147,9 @@ def leaky_relu_input_grad(dy: Array, x: Array, negative_slope: float = 0.01) -> 
         >>> leaky_relu_input_grad(np.array([5.0, 7.0]), np.array([-1.0, 2.0]), 0.1)
         array([0.5, 7. ])
     """
-    slope = _slope("leaky_relu_input_grad", negative_slope)
+    slope = (
+        negative_slope if type(negative_slope) is float else _slope("leaky_relu_input_grad", negative_slope)
+    )
     return _gradient("leaky_relu_input_grad", lambda dy, x: engine.leaky_relu_input_grad(dy, x, slope), dy, x)
 
 

@@ -4,7 +4,7 @@ Pointwise kernels take addresses, a count and a number that most leave alone (le
 """
 
 from deepconv.engine.kernels.frontend import Number, kernel, part
-from deepconv.engine.kernels.lanewise import less, less_equal, like, select
+from deepconv.engine.kernels.lanewise import absolute, either_type, less, less_equal, like, select
 from deepconv.engine.kernels.simd import (
     clip,
     clip_grad,
@@ -18,7 +18,7 @@ from deepconv.engine.kernels.simd import (
 )
 from deepconv.engine.kernels.simd import relu as positive
 from deepconv.engine.kernels.streaming import finish, first_whole, put
-from deepconv.engine.kernels.transcendental import normal
+from deepconv.engine.kernels.transcendental import NORMAL_END, normal, normal_tail
 from deepconv.engine.kernels.transcendental import sigmoid as logistic
 from deepconv.engine.kernels.transcendental import tanh as hyperbolic
 
@@ -116,7 +116,14 @@ def _silu_grad(dy, x, number):
 
 @part
 def _gelu(x, number):
-    return _not_below(x) * normal(x)[0]
+    """Return `max(x, 0) - |x| · Φ(-|x|)`, which is `x · Φ(x)` on both sides, and keeps the digits of the left one.
+
+    A ratio of polynomials of x² for Φ - 1/2, without the exponential, took four fifths of the time, but its error of
+    1e-6 is all that there is from x = -5 on.
+    """
+    a, end = absolute(x), either_type(x, NORMAL_END[0], NORMAL_END[1])
+    a = select(less(end, a), end, a)
+    return fma(like(x, -0.0) - a, normal_tail(a), positive(x))
 
 
 @part
