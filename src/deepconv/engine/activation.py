@@ -30,8 +30,9 @@ _LEAST = 1 << 10
 _LEAST_CHEAP = 1 << 14
 _LEAST_SOFTMAX = 1 << 9
 
-# Softmax along an inner axis works on blocks of columns of so many bytes in all, within the second cache.
-_BLOCK_BYTES = 1 << 16
+# Softmax along an inner axis works on blocks of columns of so many bytes in all, within the second cache; its
+# gradient, which computes little and waits for memory, on lines of so many numbers.
+_BLOCK_BYTES, _LINE = 1 << 15, 1 << 12
 _VECTOR_BYTES = machine.target().vector_bytes
 _LEAST_COLUMNS = 16  # of float32, a line of a cache; a whole number of vectors on every target
 
@@ -314,10 +315,14 @@ def _along_axis(
         rows = tuple([np.moveaxis(a, axis, -1) for a in operands])
         return np.ascontiguousarray(np.moveaxis(_along_axis(kernels, rows, -1, logarithm), -1, axis))
     operands, y = passes.plain_all(operands, dtype), np.empty(x.shape, dtype)
-    most = _BLOCK_BYTES // x.itemsize // count
-    step = max(_LEAST_COLUMNS, min(inner, most) // _LEAST_COLUMNS * _LEAST_COLUMNS)
+    width = _VECTOR_BYTES // x.itemsize
+    if len(operands) == 1:  # whole vectors
+        most = max(4, _BLOCK_BYTES // (count * _VECTOR_BYTES) // 4 * 4)
+        step, room = min(inner // width, most) * width, count + 2
+    else:
+        step, room = -(-inner // -(-inner // _LINE)), 2
     blocks = -(-inner // step)
-    run, need = kernels[1][dtype], (len(operands) * count + 2) * step * x.itemsize
+    run, need = kernels[1][dtype], room * (step + width) * x.itemsize
 
     def work(start: int, stop: int) -> None:
         run(*operands, y, scratch(need), start, stop, blocks, step, count, inner, logarithm)
