@@ -357,7 +357,7 @@ def softmax_input_grad(dy: Array, x: Array, axis: int = 1, *, y: Array | None = 
         >>> softmax_input_grad(np.array([[4.0, 0.0]]), np.array([[1.0, 1.0]]))
         array([[ 1., -1.]])
     """
-    if y is not None and checks.are_plain(dy, x) and checks.are_plain(y, x) and _has(x, axis):
+    if checks.are_plain(dy, x) and checks.are_plain(y, x) and _has(x, axis):
         return engine.softmax_input_grad(dy, x, axis, y)
     _check_axis("softmax_input_grad", axis, x)
     return _gradient_from(
