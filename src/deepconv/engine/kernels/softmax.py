@@ -1,6 +1,6 @@
 """Softmax along an axis, and its gradient: rows that lie in order, or blocks of columns of vectors.
 
-Where the axis is not the last, a block is some neighbours of it, whole vectors, side by side: it is copied to
+Where the axis is not the last, a block is some neighbours of it, whole vectors, side by side: forward it is copied to
 scratch, as lines a power of two apart would drive each other out of the caches. Short rows are turned into such
 a block, one in each lane: what ends within a vector, and what adds up a vector's lanes, took twice the time.
 """
