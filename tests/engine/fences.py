@@ -14,7 +14,7 @@ import numpy as np
 
 from deepconv import reference
 from deepconv.engine.choice import TABLE, choose
-from deepconv.engine.kernels import threads
+from deepconv.engine.kernels import team, threads
 from deepconv.engine.problem import PASSES, Problem
 from tests.cases import CASES, Case
 
@@ -109,6 +109,12 @@ def scratch(size):
     return fenced(size, 64)
 
 
+class Fenced:
+    """As `workspace.Room`, of a helper: new memory each time."""
+
+    of = staticmethod(scratch)
+
+
 def problem_of(case, which, dtype, count):
     relu = {"relu": True, "bias": True} if which == "forward" else {}
     shapes = case.x_shape[1], case.weight_shape[0], case.x_shape[2:]
@@ -157,6 +163,7 @@ def main(everything):
     for file in FILES:
         module = import_module(f"deepconv.engine.algorithms.{file}")
         module.np, module.scratch = Numpy(), scratch
+    team.Room = Fenced
     cases = [case for case in (*CASES, *LARGER) if case.mode == "zeros"] if everything else LARGER
     ran = {}
     for which in PASSES:

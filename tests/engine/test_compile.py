@@ -276,3 +276,13 @@ def test_what_a_kernel_cannot_take_is_refused_before_it_runs(wrong):
         compiling.library("activation").relu[np.dtype("f4")](*wrong)
     with pytest.raises(OverflowError):
         compiling.library("activation").relu[np.dtype("f4")](0, 0, 1 << 70, 0, 0.0)
+
+
+def test_kernels_of_one_name_are_each_their_own_in_machine_code_too():
+    """A list of calls is of addresses, which are asked for once all kernels may have been loaded."""
+    kernels = [
+        compiling.library(file).convolve[np.dtype(np.float32)] for file in ("winograd", "direct", "grouped")
+    ]
+    places = {compiling.listed(kernel) for kernel in reversed(kernels)}
+    assert len(places) == 3
+    assert 0 not in places

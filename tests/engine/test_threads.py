@@ -195,7 +195,7 @@ def test_scratch_has_as_many_bytes_as_were_asked_for():
     """Also behind its alignment, and where a little more is asked for than there was."""
     workspace.release()
     for size in (1, 1000, 1001, 1063, 1064, 1065, 2000, 100):
-        address, buffer = workspace.scratch(size), workspace._kept.buffer
+        address, buffer = workspace.scratch(size), workspace._kept.room.buffer
         assert buffer.ctypes.data <= address
         assert address + size <= buffer.ctypes.data + buffer.nbytes
     workspace.release()

@@ -14,14 +14,13 @@ F(2×2, 3×3) wastes less of tiles that stand out over a small image, and has 16
 
 import math
 from collections.abc import Callable
-from threading import get_ident
 
 import numpy as np
 
 from deepconv.arrays import Array
 from deepconv.engine.algorithms import winograd_weights
 from deepconv.engine.algorithms.winograd_blocks import POINTS, Cut, bytes_of, cut, unfit
-from deepconv.engine.kernels import threads
+from deepconv.engine.kernels import team, threads
 from deepconv.engine.kernels.compile import library
 from deepconv.engine.kernels.memory import address, plain
 from deepconv.engine.kernels.workspace import scratch
@@ -34,6 +33,9 @@ KERNELS = library("winograd")
 # points, of a tile's filter back to pixels, of a kernel to points; and the part of a register tile's rate that the
 # products reach. Measured on Zen 3.
 _TO_POINTS, _FROM_POINTS, _FILTER, _REACHED = 700, 550, 1600, 0.85
+
+_PREPARED = 64
+"""Multiply-adds that take as long as to transform one number of a filter."""
 
 _PIECES = 4
 """Ranges that each thread's part falls into; whoever has done with his takes some of the others'."""
@@ -67,14 +69,15 @@ def cost(problem: Problem) -> float:
     return 2 * rate.call + (products + transforms) / rate.tile * width(problem.dtype) + moved / rate.copy
 
 
-def _transform(problem: Problem, way: Cut, weight: Array, u: int, slab: int, start: int, stop: int) -> None:
-    """Transform the filters of the panels `start` to `stop` to the address u."""
+def _filters(
+    problem: Problem, way: Cut, weight: Array, u: int, slab: int, panels: tuple[int, int]
+) -> tuple[Callable[..., None], team.Words]:
+    """Return the call that transforms the filters of some panels to the address u."""
     turned = problem.which == "input_grad"
     of_channel, of_filter = math.prod(weight.shape[2:]), math.prod(weight.shape[1:])
     steps = (of_filter, of_channel) if turned else (of_channel, of_filter)
-    KERNELS.transform_filters[problem.dtype](
-        address(weight), u, slab, start, stop, *weight.shape[2:], *steps, turned, address(way.table)
-    )
+    words = (weight, u, slab, *panels, *weight.shape[2:], *steps, int(turned), way.table)
+    return KERNELS.transform_filters[problem.dtype], words
 
 
 def prepare(problem: Problem, weight: Array) -> Array:
@@ -84,11 +87,13 @@ def prepare(problem: Problem, weight: Array) -> Array:
     if way.wide:
         return weight
     u: Array = np.empty(way.panels * way.u // problem.dtype.itemsize, problem.dtype)
+    place = address(u)
 
-    def work(start: int, stop: int) -> None:
-        _transform(problem, way, weight, address(u) + start * way.u, scratch(way.slab), start, stop)
+    def calls(start: int, stop: int, own: int) -> team.Calls:
+        yield _filters(problem, way, weight, place + start * way.u, own, (start, stop))
 
-    threads.share(work, way.panels, threads.worth(problem.threads, 64 * weight.size))
+    count = threads.worth(problem.threads, _PREPARED * weight.size)
+    team.run(calls, way.panels, count, (scratch(way.slab), way.slab))
     return u
 
 
@@ -97,63 +102,45 @@ def _convolve(problem: Problem, x: Array, weight: Array, bias: Array | None, sha
     way, dtype = cut(problem), problem.dtype
     y: Array = np.empty(shape, dtype)
     x, bias = plain(x, dtype), None if bias is None else plain(bias, dtype)
-    relu = problem.relu and problem.which == "forward"
-    operands = address(x), address(y), 0 if bias is None else address(bias)
+    relu = int(problem.relu and problem.which == "forward")
+    operands = x, y, 0 if bias is None else bias
     at_once = threads.worth(problem.threads, problem.flops // 8)
     if way.wide:
         _widely(problem, way, operands, weight, relu, at_once)
         return y
+    kernel, table, all_of_it = KERNELS.convolve[dtype], way.table, (0, way.sizes.channels, 0, way.panels)
 
-    def work(start: int, stop: int) -> None:
-        v = scratch(way.held)
-        m = v + way.v
-        channels, panels = (0, way.sizes.channels), (0, way.panels)
-        KERNELS.convolve[dtype](
-            *operands,
-            address(weight),
-            v,
-            m,
-            m + way.m,
-            relu,
-            start,
-            stop,
-            *channels,
-            *panels,
-            address(way.table),
-        )
+    def calls(start: int, stop: int, own: int) -> team.Calls:
+        m = own + way.v
+        yield kernel, (*operands, weight, own, m, m + way.m, relu, start, stop, *all_of_it, table)
 
-    threads.share(work, way.blocks, at_once, _PIECES, multiply_adds=problem.flops // 8)
+    own = scratch(way.held), way.held
+    team.run(calls, way.blocks, at_once, own, _PIECES, multiply_adds=problem.flops // 8)
     return y
 
 
-def _widely(
-    problem: Problem, way: Cut, operands: tuple[int, int, int], weight: Array, relu: bool, at_once: int
-) -> None:
+def _widely(problem: Problem, way: Cut, operands: team.Words, weight: Array, relu: int, at_once: int) -> None:
     """Convolve in the wide way: first all tiles to points, a vector of channels a task, then groups of filters."""
-    kernel, table, group = KERNELS.convolve[problem.dtype], address(way.table), way.sizes.group
-    caller, v = get_ident(), scratch(way.v + way.held)
+    kernel, table, group = KERNELS.convolve[problem.dtype], way.table, way.sizes.group
+    v = scratch(way.v + way.held)
 
-    def own() -> int:
-        return v + way.v if get_ident() == caller else scratch(way.held)
-
-    def transform(start: int, stop: int) -> None:
+    def transform(start: int, stop: int, own: int) -> team.Calls:
         channels = start * way.lanes, min(stop * way.lanes, way.sizes.channels)
-        kernel(*operands, 0, v, 0, own(), relu, 0, 1, *channels, 0, 0, table)
+        yield kernel, (*operands, 0, v, 0, own, relu, 0, 1, *channels, 0, 0, table)
 
-    def multiply(start: int, stop: int) -> None:
-        u = own()
-        m = u + way.u * group
+    def multiply(start: int, stop: int, own: int) -> team.Calls:
+        m = own + way.u * group
         for first in range(start * group, min(stop * group, way.panels), group):
-            last = min(first + group, way.panels)
-            _transform(problem, way, weight, u, m, first, last)
-            kernel(*operands, u, v, m, m + way.m, relu, 0, 1, 0, 0, first, last, table)
+            panels = first, min(first + group, way.panels)
+            yield _filters(problem, way, weight, own, m, panels)
+            yield kernel, (*operands, own, v, m, m + way.m, relu, 0, 1, 0, 0, *panels, table)
 
-    tasks: tuple[tuple[Callable[[int, int], None], int], ...] = (
+    own = v + way.v, way.held
+    for calls, count in (
         (transform, -(-way.sizes.channels // way.lanes)),
         (multiply, -(-way.panels // group)),
-    )
-    for work, count in tasks:
-        threads.share(work, count, at_once, _PIECES, multiply_adds=problem.flops // 8)
+    ):
+        team.run(calls, count, at_once, own, _PIECES, multiply_adds=problem.flops // 8)
 
 
 def forward(problem: Problem, x: Array, weight: Array, bias: Array | None) -> Array:

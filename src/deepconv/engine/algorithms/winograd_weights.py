@@ -17,18 +17,17 @@ Tried on Zen 3 and measured worse: asking for the next panels before they are ne
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
-from threading import get_ident
 
 import numpy as np
 
 from deepconv.arrays import Array
 from deepconv.engine import machine
 from deepconv.engine.algorithms.winograd_blocks import unfit
-from deepconv.engine.kernels import threads
+from deepconv.engine.kernels import team, threads
 from deepconv.engine.kernels.compile import library
 from deepconv.engine.kernels.memory import plain
 from deepconv.engine.kernels.workspace import scratch
@@ -296,24 +295,21 @@ def _plan(
     )
 
 
-_Words = tuple[int | Array, ...]
-
-
 @lru_cache(maxsize=512)
-def _told(problem: Problem) -> tuple[_Words, _Words, _Words]:
+def _told(problem: Problem) -> tuple[team.Words, team.Words, team.Words]:
     """Return what `transform` is told of x and of dy, and what `products` is."""
     p, window = plan(problem), problem.window
     cut, room = p.cut, p.at_once * p.row_tiles
     rows, columns = (_starts(out, d) for out, d in zip(problem.out, window.dilation, strict=True))
     x_places, dy_places = _places(problem, cut, room)
-    common: _Words = (rows, len(rows), columns[:, 0].copy(), len(columns), *window.dilation)
+    common: team.Words = (rows, len(rows), columns[:, 0].copy(), len(columns), *window.dilation)
     (v_step, d_step), (of_x, of_dy) = p.steps, p.slabs
-    from_x: _Words = (problem.in_channels, *of_x, *common, *cut.pieces, v_step, x_places, 6)
-    from_dy: _Words = (problem.out_channels, *of_dy, *common, 1, 1, d_step, dy_places, 4)
+    from_x: team.Words = (problem.in_channels, *of_x, *common, *cut.pieces, v_step, x_places, 6)
+    from_dy: team.Words = (problem.out_channels, *of_dy, *common, 1, 1, d_step, dy_places, 4)
     kept = p.sums if p.bytes_kept else 0
     strides = (v_step, cut.deeps * cut.deep * room, d_step, room, p.chunk * p.row_tiles, kept)
     tasks = _tasks(problem, cut, room, p.blocks)
-    facts: _Words = (*strides, problem.in_channels * window.taps, *window.kernel, tasks)
+    facts: team.Words = (*strides, problem.in_channels * window.taps, *window.kernel, tasks)
     return from_x, from_dy, facts
 
 
@@ -384,7 +380,8 @@ class _Call:
         self._dy, self._x = plain(dy, dtype), plain(x, dtype)
         self._dw = np.empty(problem.weight_shape, dtype)
         self._transform, self._products = KERNELS.transform[dtype], KERNELS.products[dtype]
-        self._plan, self._told, self._caller = plan(problem), _told(problem), get_ident()
+        self._add_parts = KERNELS.add_parts[dtype]
+        self._plan, self._told = plan(problem), _told(problem)
         p = self._plan
         self._slices = max(
             p.groups
@@ -393,69 +390,60 @@ class _Call:
         self._part = p.bytes_kept // self._parts
         self._kept = scratch(p.shared + p.alone)
         self._values = self._kept + p.bytes_kept  # of all threads together; each apart begins with its own
-        self._mine = self._kept + p.shared
 
     def result(self) -> Array:
         """Return `dw`."""
         p = self._plan
         if p.apart:
-            threads.share(self._sum_parts, self._parts, p.threads, _PIECES)
+            self._run(self._sum_parts, self._parts)
         else:
             for part in range(self._parts):
-                self._sum_together(part)
+                for rows in _turns(p, part):
+                    self._run(partial(self._prepare, self._values, rows), self._slices)
+                    self._run(partial(self._add, self._values, part, rows), p.tasks)
         if self._parts > 1:
-            threads.share(self._finish, p.tasks, p.threads, _PIECES)
+            self._run(self._finish, p.tasks)
         return self._dw
 
-    def _memory(self) -> int:
-        """Return where the calling thread's own memory begins."""
-        return self._mine if get_ident() == self._caller else scratch(self._plan.alone)
+    def _run(self, calls: Callable[[int, int, int], team.Calls], tasks: int) -> None:
+        """Let all threads make calls."""
+        p = self._plan
+        team.run(calls, tasks, p.threads, (self._kept + p.shared, p.alone), _PIECES)
 
-    def _sum_parts(self, first: int, stop: int) -> None:
-        """Take whole parts, in this thread's own memory."""
-        p, values = self._plan, self._memory()
-        own = values + p.bytes_v + p.bytes_d
+    def _sum_parts(self, first: int, stop: int, own: int) -> team.Calls:
+        """Take whole parts, in a thread's own memory."""
+        p = self._plan
+        mine = own + p.bytes_v + p.bytes_d
         for part in range(first, stop):
             for rows in _turns(p, part):
-                self._prepare(values, own, rows, 0, self._slices)
-                self._add(values, own, part, rows, 0, p.tasks)
+                yield from self._prepare(own, rows, 0, self._slices, mine)
+                yield from self._add(own, part, rows, 0, p.tasks, mine)
 
-    def _sum_together(self, part: int) -> None:
-        """Take one part, all threads together."""
-        p, values = self._plan, self._values
-        for rows in _turns(p, part):
-
-            def prepare(first: int, stop: int, rows: tuple[int, int] = rows) -> None:
-                self._prepare(values, self._memory(), rows, first, stop)
-
-            def add(first: int, stop: int, rows: tuple[int, int] = rows) -> None:
-                self._add(values, self._memory(), part, rows, first, stop)
-
-            threads.share(prepare, self._slices, p.threads, _PIECES)
-            threads.share(add, p.tasks, p.threads, _PIECES)
-
-    def _prepare(self, values: int, own: int, rows: tuple[int, int], first: int, stop: int) -> None:
+    def _prepare(self, values: int, rows: tuple[int, int], first: int, stop: int, own: int) -> team.Calls:
         """Transform slices of some rows of tiles."""
         p, (from_x, from_dy, _) = self._plan, self._told
         x_groups, dy_groups = ((n * first // self._slices, n * stop // self._slices) for n in p.groups)
-        self._transform(self._x, values, own, *rows, *x_groups, *from_x)
-        self._transform(self._dy, values + p.bytes_v, own, *rows, *dy_groups, *from_dy)
+        yield self._transform, (self._x, values, own, *rows, *x_groups, *from_x)
+        yield self._transform, (self._dy, values + p.bytes_v, own, *rows, *dy_groups, *from_dy)
 
-    def _add(self, values: int, own: int, part: int, rows: tuple[int, int], first: int, stop: int) -> None:
+    def _add(
+        self, values: int, part: int, rows: tuple[int, int], first: int, stop: int, own: int
+    ) -> team.Calls:
         """Add the products of these rows to a part's sums; the sums of a single part are mapped back at its end."""
         p, facts = self._plan, self._told[2]
-        begins, ends = rows[0] == p.parts[part], rows[1] == p.rows and self._parts == 1
+        ends = rows[1] == p.rows and self._parts == 1
+        flags = int(rows[0] == p.parts[part]), int(ends)
         sums = self._kept + part * self._part if p.bytes_kept else own
         d, taps, tiles = values + p.bytes_v, own + p.bytes_sums, (rows[1] - rows[0]) * p.row_tiles
-        self._products(values, d, sums, taps, self._dw, tiles, begins, ends, first, stop, *facts)
+        yield self._products, (values, d, sums, taps, self._dw, tiles, *flags, first, stop, *facts)
 
-    def _finish(self, first: int, stop: int) -> None:
+    def _finish(self, first: int, stop: int, own: int) -> team.Calls:
         """Add the sums of all parts, and map them back, products of no tiles, while they are in the caches."""
-        p, m, add = self._plan, self._kept, KERNELS.add_parts[self._dw.dtype]
-        step, taps = self._part // self._dw.itemsize, self._memory() + p.alone - p.own
+        p, m, facts = self._plan, self._kept, self._told[2]
+        step, taps = self._part // self._dw.itemsize, own + p.alone - p.own
         for task in range(first, stop):
-            add(m, self._parts, step, task * p.sums, (task + 1) * p.sums)
-            self._products(m, m, m, taps, self._dw, 0, False, True, task, task + 1, *self._told[2])
+            yield self._add_parts, (m, self._parts, step, task * p.sums, (task + 1) * p.sums)
+            yield self._products, (m, m, m, taps, self._dw, 0, 0, 1, task, task + 1, *facts)
 
 
 def _turns(p: Plan, part: int) -> Iterator[tuple[int, int]]:

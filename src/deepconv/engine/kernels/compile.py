@@ -42,6 +42,9 @@ _DIGEST = hashlib.sha256().digest_size
 # What LLVM is told when DEEPCONV_TARGET asks for less than the machine has.
 _LIMITED = {"avx2": "haswell", "plain": "x86-64"}
 
+LISTED = "_listed"
+"""What the name of a kernel ends in as machine code calls it, with its words in a list."""
+
 _lock = threading.RLock()
 
 
@@ -83,9 +86,11 @@ class Kernel(dict[Any, Callable[..., None]]):
     def _load(self, dtype: np.dtype[Any]) -> Callable[..., None]:
         """Return the machine code as a function of Python's."""
         symbol, code = self._code(dtype)
-        definition = _Definition(symbol.encode(), _address(symbol, code), _FASTCALL, None)
+        _link(code)
+        definition = _Definition(symbol.encode(), _address(symbol), _FASTCALL, None)
         _definitions.append(definition)
         function: Callable[..., None] = _function(ctypes.byref(definition), np.ndarray, None)
+        _symbols[function] = symbol
         return function
 
     def _code(self, dtype: np.dtype[Any]) -> tuple[str, bytes]:
@@ -225,14 +230,33 @@ def _linker() -> Any:
     return binding.create_mcjit_compiler(binding.parse_assembly(""), machine_code)
 
 
-def _address(symbol: str, code: bytes) -> int:
-    """Put object code into this process and return the address of a function in it."""
+def _link(code: bytes) -> None:
+    """Put object code into this process."""
     from llvmlite import binding
 
     linker = _linker()
     linker.add_object_file(binding.ObjectFileRef.from_data(code))
     linker.finalize_object()
-    address = int(linker.get_function_address(symbol))
+
+
+def _address(symbol: str) -> int:
+    """Return the address of a function in code that was put into this process."""
+    address = int(_linker().get_function_address(symbol))
     if not address:
         raise RuntimeError(f"compiled code lacks its function {symbol}")
     return address
+
+
+_symbols: dict[Callable[..., None], str] = {}
+"""The names of kernels in their machine code."""
+
+
+@cache
+def listed(function: Callable[..., None]) -> int:
+    """Return the address of a kernel's machine code that takes its words in a list, and runs without the GIL.
+
+    Args:
+        function: of a `Kernel`; it must take whole numbers and addresses only.
+    """
+    with _lock:
+        return _address(_symbols[function] + LISTED)

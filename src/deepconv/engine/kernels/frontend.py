@@ -19,6 +19,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.target_extension import target_override
 from numba.extending import intrinsic
 
+from deepconv.engine.kernels.compile import LISTED
 from deepconv.engine.kernels.numba_target import NAME, Dispatcher
 
 # No fastmath: NaN and infinity must arrive, and the order of sums is the kernel's own. No wrappers: the
@@ -79,12 +80,31 @@ def compiled(function: Callable[..., Any], dtype: np.dtype[Any], cpu: str | None
     if cpu is not None:
         config.CPU_NAME, config.CPU_FEATURES = cpu, ""
     result, kinds = _compiled(function, dtype)
-    symbol = f"deepconv_{function.__name__}_{dtype.char}"
+    # Files have kernels of the same name, and the linker finds the first of a name that it was given.
+    symbol = f"deepconv_{function.__module__.rpartition('.')[2]}_{function.__name__}_{dtype.char}"
     # Routines are named by the order in which a process compiled them, so each object keeps its own.
     text = str(result.library._final_module).replace("define linkonce_odr ", "define internal ")
     text += _entry(symbol, result.fndesc.llvm_func_name, kinds[:-1], dtype)
+    text += _listed(symbol + LISTED, result.fndesc.llvm_func_name, kinds[:-1], dtype)
     code = result.library._codegen._tm.emit_object(binding.parse_assembly(text))
     return b"\0".join([symbol.encode(), bytes(code)])
+
+
+def _listed(symbol: str, function: str, kinds: str, dtype: np.dtype[Any]) -> str:
+    """Return LLVM's text of a kernel as machine code calls it: `void (int64_t *words, int64_t)`, without the GIL.
+
+    The words are its whole numbers and addresses in their order; nothing where it takes other numbers.
+    """
+    if "n" in kinds:
+        return ""
+    number = {"f": "float", "d": "double"}[dtype.char]
+    lines = ["%result = alloca ptr", "%error = alloca ptr"]
+    for i in range(len(kinds)):
+        lines += [f"%p{i} = getelementptr i64, ptr %words, i64 {i}", f"%a{i} = load i64, ptr %p{i}"]
+    args = ", ".join(["ptr %result", "ptr %error", *(f"i64 %a{i}" for i in range(len(kinds)))])
+    lines += [f'call i32 @"{function}"({args}, {number} 0.0)', "ret void"]
+    body = "\n  ".join(lines)
+    return f"define void @{symbol}(ptr %words, i64 %nothing) {{\n  {body}\n}}\n"
 
 
 _DECLARED = {

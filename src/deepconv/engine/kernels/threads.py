@@ -1,14 +1,10 @@
-"""The one place where work is split: kernels are serial and without the GIL, threads meet here.
+"""How work in Python is split among threads; where it is calls of kernels alone, `team` does it without the GIL.
 
-A kernel gets a range of tasks; the ranges are whole tasks, so that no sum is ever split and the result
+Work gets a range of tasks; the ranges are whole tasks, so that no sum is ever split and the result
 is the same bit for bit whatever the number of threads. The threads are Python's own, kept waiting for a lock of
 their own: two threads that call at once take different ones, a forked child makes itself others. That costs some
 20 µs a call where OpenMP's region costs 4 (an executor's futures: 40), and is why small work stays on one thread
 (`worth`); in return nothing spins, nothing dies in a child, and no second OpenMP team meets that of another library.
-
-Tried on two virtual Zen 3 cores and measured no better: threads that stay in machine code, given a list of kernels'
-calls, and that look around for 0 to 200 µs before they sleep. To sleep and to be woken costs 40 to 80 µs of CPU
-time there, however it is done, and to look around as much; the GIL is little of it.
 
 Each thread has a part of its own, neighbouring tasks, and takes it in pieces; whoever has done with his takes pieces
 of the others': a thread that the system woke late, or took the core from, delays nobody.
@@ -63,7 +59,7 @@ def share(
             work(0, tasks)
         return
     bounds = [tasks * i // threads for i in range(threads + 1)]
-    parts = [_ranges(bounds[i], bounds[i + 1], pieces) for i in range(threads)]
+    parts = [ranges(bounds[i], bounds[i + 1], pieces) for i in range(threads)]
     turns = [count() for _ in parts]  # whose next number is nobody else's
     failures: list[BaseException] = []
 
@@ -88,7 +84,7 @@ def share(
         raise failures[0]
 
 
-def _ranges(start: int, stop: int, pieces: int) -> list[tuple[int, int]]:
+def ranges(start: int, stop: int, pieces: int) -> list[tuple[int, int]]:
     """Return a part's ranges."""
     tasks = stop - start
     pieces = min(pieces, tasks)

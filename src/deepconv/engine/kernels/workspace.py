@@ -8,9 +8,45 @@ import threading
 
 import numpy as np
 
+from deepconv.arrays import Array
+
 _ALIGNED = 64
-_NOTHING = -1, 0
-_kept = threading.local()
+
+
+class Room:
+    """Memory of one thread, as much as was ever asked for.
+
+    Attributes:
+        buffer: the memory; None where nothing was asked for.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.release()
+
+    def release(self) -> None:
+        """Give it back."""
+        self.buffer: Array | None = None
+        self._size, self._place = -1, 0
+
+    def of(self, size: int) -> int:
+        """Return the address of `size` bytes, aligned to 64."""
+        if self._size < size:
+            self.release()  # so that two are never held at once
+            self.buffer = buffer = np.empty(size + _ALIGNED, np.uint8)
+            place = buffer.ctypes.data + (-buffer.ctypes.data) % _ALIGNED
+            self._size, self._place = size, place
+        return self._place
+
+
+class _Kept(threading.local):
+    """What each thread has."""
+
+    def __init__(self) -> None:
+        self.room = Room()
+
+
+_kept = _Kept()
 
 
 def scratch(size: int) -> int:
@@ -23,15 +59,9 @@ def scratch(size: int) -> int:
         >>> scratch(100) % 64
         0
     """
-    room, place = getattr(_kept, "room", _NOTHING)
-    if room < size:
-        release()  # so that two are never held at once
-        _kept.buffer = buffer = np.empty(size + _ALIGNED, np.uint8)
-        place = buffer.ctypes.data + (-buffer.ctypes.data) % _ALIGNED
-        _kept.room = size, place
-    return place
+    return _kept.room.of(size)
 
 
 def release() -> None:
     """Give this thread's scratch memory back."""
-    _kept.buffer, _kept.room = None, _NOTHING
+    _kept.room.release()
