@@ -12,7 +12,7 @@ from deepconv import geometry, reference
 from deepconv.engine import machine
 from deepconv.engine.algorithms import direct_weights
 from deepconv.engine.choice import choose
-from deepconv.engine.kernels import threads
+from deepconv.engine.kernels import team, threads
 from deepconv.engine.problem import Problem
 
 pytestmark = pytest.mark.skipif(machine.why_not_compiled() is not None, reason="Numba is not there")
@@ -121,7 +121,12 @@ def test_a_range_of_tasks_writes_its_own_filters_alone(monkeypatch):
     problem = problem_of(2, 3, (6, 7), 70, 3, padding=1)
     dy, x = operands(problem)
     expected, (_, width) = direct_weights.weight_grad(problem, dy, x), direct_weights._tile(problem)
-    monkeypatch.setattr(threads, "share", lambda work, tasks, *rest, **words: work(1, 2))
+    run = team.run
+    monkeypatch.setattr(
+        team,
+        "run",
+        lambda calls, tasks, *rest, **words: run(lambda _, __, own: calls(1, 2, own), 1, *rest, **words),
+    )
     monkeypatch.setattr(direct_weights.np, "empty", lambda shape, dtype: np.full(shape, 7, dtype))
     got = direct_weights.weight_grad(problem, dy, x)
     np.testing.assert_array_equal(got[width : 2 * width], expected[width : 2 * width])

@@ -13,9 +13,9 @@ import numpy as np
 from deepconv.arrays import Array
 from deepconv.engine import machine
 from deepconv.engine.algorithms.bands import Form, form, why_not
-from deepconv.engine.kernels import threads
+from deepconv.engine.kernels import team, threads
 from deepconv.engine.kernels.compile import library
-from deepconv.engine.kernels.memory import address, plain
+from deepconv.engine.kernels.memory import plain
 from deepconv.engine.kernels.workspace import scratch
 from deepconv.engine.problem import Problem
 from deepconv.engine.rates import rates, width
@@ -107,12 +107,12 @@ def _convolve(problem: Problem, x: Array, weight: Array, bias: Array | None, y: 
     size, tasks = _scratch(problem), problem.batch * problem.groups
     x = plain(x, problem.dtype)
     bias = bias if bias is None else plain(bias, problem.dtype)
-    ends = address(x), address(weight), 0 if bias is None else address(bias), address(y)
+    ends = x, weight, 0 if bias is None else bias, y
     if not _nine(problem):
-        form, kernel = address(_form(problem).table), KERNELS.convolve[problem.dtype]
+        form, kernel = _form(problem).table, KERNELS.convolve[problem.dtype]
 
-        def work(start: int, stop: int) -> None:
-            kernel(*ends, form, scratch(size), start, stop, problem.relu)
+        def calls(start: int, stop: int, own: int) -> team.Calls:
+            yield kernel, (*ends, form, own, start, stop, problem.relu)
 
     elif problem.which == "forward":
         (top, _), (left, _) = problem.window.padding
@@ -120,18 +120,19 @@ def _convolve(problem: Problem, x: Array, weight: Array, bias: Array | None, y: 
         sizes = *problem.image, top, left, *problem.out, results, problem.groups, tasks, problem.relu
         halve = NINE.halve[problem.dtype]
 
-        def work(start: int, stop: int) -> None:
-            halve(*ends, scratch(size), *sizes, start, stop)
+        def calls(start: int, stop: int, own: int) -> team.Calls:
+            yield halve, (*ends, own, *sizes, start, stop)
 
     else:
         sizes = *problem.out, *problem.image, problem.groups, tasks
         double = NINE.double[problem.dtype]
 
-        def work(start: int, stop: int) -> None:
-            double(*ends[:2], ends[3], scratch(size), *sizes, start, stop)
+        def calls(start: int, stop: int, own: int) -> team.Calls:
+            yield double, (*ends[:2], ends[3], own, *sizes, start, stop)
 
     products = problem.flops // 2
-    threads.share(work, tasks, threads.worth(problem.threads, products), multiply_adds=products)
+    count = threads.worth(problem.threads, products)
+    team.run(calls, tasks, count, (scratch(size), size), team.PIECES, multiply_adds=products)
     return y
 
 
@@ -150,22 +151,23 @@ def weight_grad(problem: Problem, dy: Array, x: Array) -> Array:
     dw = np.empty(problem.weight_shape, problem.dtype)
     size = _scratch(problem)
     dy, x = plain(dy, problem.dtype), plain(x, problem.dtype)
-    ends = address(dy), address(x), address(dw)
+    ends = dy, x, dw
     if _nine(problem):
         (top, _), (left, _) = problem.window.padding
         results = problem.out_channels // problem.groups
         sizes = *problem.image, top, left, *problem.out, results, problem.groups, problem.batch
         sums = NINE.half_sums[problem.dtype]
 
-        def work(start: int, stop: int) -> None:
-            sums(*ends, scratch(size), *sizes, start, stop)
+        def calls(start: int, stop: int, own: int) -> team.Calls:
+            yield sums, (*ends, own, *sizes, start, stop)
 
     else:
-        form, kernel = address(_form(problem).table), KERNELS.weight_grad[problem.dtype]
+        form, kernel = _form(problem).table, KERNELS.weight_grad[problem.dtype]
 
-        def work(start: int, stop: int) -> None:
-            kernel(*ends, form, scratch(size), problem.batch, start, stop)
+        def calls(start: int, stop: int, own: int) -> team.Calls:
+            yield kernel, (*ends, form, own, problem.batch, start, stop)
 
     products = problem.flops // 2
-    threads.share(work, problem.groups, threads.worth(problem.threads, products), multiply_adds=products)
+    count = threads.worth(problem.threads, products)
+    team.run(calls, problem.groups, count, (scratch(size), size), team.PIECES, multiply_adds=products)
     return dw

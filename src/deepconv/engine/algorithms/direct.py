@@ -16,7 +16,7 @@ from deepconv.arrays import Array
 from deepconv.engine import machine
 from deepconv.engine.algorithms import direct_weights
 from deepconv.engine.algorithms.direct_plan import Layout, layout, table
-from deepconv.engine.kernels import threads
+from deepconv.engine.kernels import team, threads
 from deepconv.engine.kernels.compile import library
 from deepconv.engine.kernels.memory import plain
 from deepconv.engine.kernels.workspace import scratch
@@ -143,7 +143,8 @@ def _run(ready: _Ready, source: Array, weight: Array, bias: Array | None, result
             ready.convolve(*places, scratch(ready.scratch), 0, ready.units)
         return
 
-    def work(start: int, stop: int) -> None:
-        ready.convolve(*places, scratch(ready.scratch), start, stop)
+    def calls(start: int, stop: int, own: int) -> team.Calls:
+        yield ready.convolve, (*places, own, start, stop)
 
-    threads.share(work, ready.units, ready.threads, multiply_adds=ready.products)
+    own = scratch(ready.scratch), ready.scratch
+    team.run(calls, ready.units, ready.threads, own, multiply_adds=ready.products)

@@ -13,9 +13,9 @@ import numpy as np
 from deepconv.arrays import Array
 from deepconv.engine import machine
 from deepconv.engine.algorithms import pointwise_weights
-from deepconv.engine.kernels import threads
+from deepconv.engine.kernels import team, threads
 from deepconv.engine.kernels.compile import library
-from deepconv.engine.kernels.memory import address, plain
+from deepconv.engine.kernels.memory import plain
 from deepconv.engine.kernels.workspace import scratch
 from deepconv.engine.problem import Problem
 from deepconv.engine.rates import rates, width
@@ -86,10 +86,11 @@ def weight_grad(problem: Problem, dy: Array, x: Array) -> Array:
     table, facts = _told(problem)
     operands = (turned, read, dw, table)
 
-    def run(first: int, stop: int) -> None:
-        kernel(*operands, scratch(work.bytes), facts, first, stop)
+    def calls(first: int, stop: int, own: int) -> team.Calls:
+        yield kernel, (*operands, own, facts, first, stop)
 
-    threads.share(run, work.blocks * problem.groups, work.threads, multiply_adds=problem.flops // 2)
+    own, tasks = (scratch(work.bytes), work.bytes), work.blocks * problem.groups
+    team.run(calls, tasks, work.threads, own, multiply_adds=problem.flops // 2)
     return dw
 
 
@@ -98,12 +99,12 @@ def bias_grad(dy: Array, number_of_threads: int = 1) -> Array:
     dtype = dy.dtype.newbyteorder("=")
     dy, db = plain(dy, dtype), np.empty(dy.shape[1], dtype)
     batch, filters, places = len(dy), dy.shape[1], math.prod(dy.shape[2:])
-    kernel, operands = KERNELS.bias_grad[dtype], (address(dy), address(db), batch, filters, places)
-    threads.share(
-        lambda first, stop: kernel(*operands, first, stop),
-        filters,
-        threads.worth(number_of_threads, dy.size),
-    )
+    kernel, operands = KERNELS.bias_grad[dtype], (dy, db, batch, filters, places)
+
+    def calls(first: int, stop: int, own: int) -> team.Calls:
+        yield kernel, (*operands, first, stop)
+
+    team.run(calls, filters, threads.worth(number_of_threads, dy.size), (0, 0))
     return db
 
 

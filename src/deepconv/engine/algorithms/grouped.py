@@ -11,9 +11,9 @@ import numpy as np
 from deepconv.arrays import Array
 from deepconv.engine import machine
 from deepconv.engine.algorithms.bands import Form, form, why_not
-from deepconv.engine.kernels import threads
+from deepconv.engine.kernels import team, threads
 from deepconv.engine.kernels.compile import library
-from deepconv.engine.kernels.memory import address, plain
+from deepconv.engine.kernels.memory import plain
 from deepconv.engine.kernels.workspace import scratch
 from deepconv.engine.problem import Problem
 from deepconv.engine.rates import rates, width
@@ -101,14 +101,15 @@ def _convolve(problem: Problem, x: Array, weight: Array, bias: Array | None, y: 
     f, size, kernel = _form(problem), _scratch(problem), KERNELS.convolve[problem.dtype]
     x = plain(x, problem.dtype)
     bias = bias if bias is None else _padded(f, bias, problem.dtype)
-    ends = address(x), address(weight), 0 if bias is None else address(bias), address(y), address(f.table)
+    ends = x, weight, 0 if bias is None else bias, y, f.table
     bands = f.bands
 
-    def work(start: int, stop: int) -> None:
-        kernel(*ends, scratch(size), bands, start, stop, problem.relu)
+    def calls(start: int, stop: int, own: int) -> team.Calls:
+        yield kernel, (*ends, own, bands, start, stop, problem.relu)
 
     tasks, products = problem.batch * f.groups * bands, problem.flops // 2
-    threads.share(work, tasks, threads.worth(problem.threads, products), multiply_adds=products)
+    count = threads.worth(problem.threads, products)
+    team.run(calls, tasks, count, (scratch(size), size), team.PIECES, multiply_adds=products)
     return y
 
 
@@ -127,13 +128,12 @@ def weight_grad(problem: Problem, dy: Array, x: Array) -> Array:
     dw = np.empty(problem.weight_shape, problem.dtype)
     f, size, kernel = _form(problem), _scratch(problem), KERNELS.weight_grad[problem.dtype]
     dy, x = plain(dy, problem.dtype), plain(x, problem.dtype)
-    ends = address(dy), address(x), address(dw), address(f.table)
+    ends = dy, x, dw, f.table
 
-    def work(start: int, stop: int) -> None:
-        kernel(*ends, scratch(size), problem.batch, start, stop)
+    def calls(start: int, stop: int, own: int) -> team.Calls:
+        yield kernel, (*ends, own, problem.batch, start, stop)
 
     products = problem.flops // 2
-    threads.share(
-        work, f.groups * _blocks(f), threads.worth(problem.threads, products), multiply_adds=products
-    )
+    count = threads.worth(problem.threads, products)
+    team.run(calls, f.groups * _blocks(f), count, (scratch(size), size), team.PIECES, multiply_adds=products)
     return dw

@@ -11,7 +11,7 @@ import numpy as np
 
 from deepconv.arrays import Array
 from deepconv.engine import machine
-from deepconv.engine.kernels import threads
+from deepconv.engine.kernels import team, threads
 from deepconv.engine.kernels.compile import library
 from deepconv.engine.kernels.memory import plain
 from deepconv.engine.kernels.workspace import scratch
@@ -180,12 +180,13 @@ def weight_grad(problem: Problem, found: Work, dy: Array, x: Array) -> Array:
     dy, x, dw = plain(dy, dtype), plain(x, dtype), np.empty(problem.weight_shape, dtype)
     kernel, operands = KERNELS.pointwise_weight_grad[dtype], (dy, x, dw, _table(problem, found))
 
-    def run(first: int, stop: int) -> None:
+    def calls(first: int, stop: int, own: int) -> team.Calls:
         if found.by_rows:
             share = (first * found.rows, min(stop * found.rows, problem.out_channels), 0, found.panels)
         else:
             share = (0, problem.out_channels, first, stop)
-        kernel(*operands, scratch(found.bytes), *share)
+        yield kernel, (*operands, own, *share)
 
-    threads.share(run, found.tasks, found.threads, multiply_adds=problem.flops // 2)
+    own = scratch(found.bytes), found.bytes
+    team.run(calls, found.tasks, found.threads, own, multiply_adds=problem.flops // 2)
     return dw

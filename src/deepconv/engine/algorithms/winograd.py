@@ -37,9 +37,6 @@ _TO_POINTS, _FROM_POINTS, _FILTER, _REACHED = 700, 550, 1600, 0.85
 _PREPARED = 64
 """Multiply-adds that take as long as to transform one number of a filter."""
 
-_PIECES = 4
-"""Ranges that each thread's part falls into; whoever has done with his takes some of the others'."""
-
 
 def refuses(problem: Problem) -> str | None:
     """Say why this can't compute `problem`, or None: it serves stride 1 over two axes, without groups."""
@@ -115,7 +112,7 @@ def _convolve(problem: Problem, x: Array, weight: Array, bias: Array | None, sha
         yield kernel, (*operands, weight, own, m, m + way.m, relu, start, stop, *all_of_it, table)
 
     own = scratch(way.held), way.held
-    team.run(calls, way.blocks, at_once, own, _PIECES, multiply_adds=problem.flops // 8)
+    team.run(calls, way.blocks, at_once, own, team.PIECES, multiply_adds=problem.flops // 8)
     return y
 
 
@@ -140,7 +137,7 @@ def _widely(problem: Problem, way: Cut, operands: team.Words, weight: Array, rel
         (transform, -(-way.sizes.channels // way.lanes)),
         (multiply, -(-way.panels // group)),
     ):
-        team.run(calls, count, at_once, own, _PIECES, multiply_adds=problem.flops // 8)
+        team.run(calls, count, at_once, own, team.PIECES, multiply_adds=problem.flops // 8)
 
 
 def forward(problem: Problem, x: Array, weight: Array, bias: Array | None) -> Array:

@@ -61,9 +61,6 @@ _PART = 192
 _PARTS_BYTES = 8 * 2**20
 """The most that the sums of all parts may take: larger ones cost more than they save."""
 
-_PIECES = 4
-"""Ranges that each thread's part falls into; whoever has done with his takes some of the others'."""
-
 _SLAB = 96 * 2**10
 """Bytes of a slab that takes several rows of tiles; the pixel rows at its ends are turned twice."""
 
@@ -408,7 +405,7 @@ class _Call:
     def _run(self, calls: Callable[[int, int, int], team.Calls], tasks: int) -> None:
         """Let all threads make calls."""
         p = self._plan
-        team.run(calls, tasks, p.threads, (self._kept + p.shared, p.alone), _PIECES)
+        team.run(calls, tasks, p.threads, (self._kept + p.shared, p.alone), team.PIECES)
 
     def _sum_parts(self, first: int, stop: int, own: int) -> team.Calls:
         """Take whole parts, in a thread's own memory."""

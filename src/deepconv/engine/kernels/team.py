@@ -37,6 +37,9 @@ Calls = Iterable[tuple[Callable[..., None], Words]]
 
 KERNELS = library("meeting")
 
+PIECES = 4
+"""Ranges that a thread's part falls into where a range more costs nothing."""
+
 _PATIENCE = 3e-4
 """Seconds that a leader waits without sleeping."""
 
