@@ -1,6 +1,7 @@
 """What starts is measured in processes of its own, and targets are held the right way round."""
 
 import json
+import os
 import subprocess
 import sys
 from functools import partial
@@ -10,7 +11,7 @@ import pytest
 from benchmarks import startup
 from benchmarks.first_calls import CASES, body, seconds_of
 from benchmarks.peers import deepconv
-from benchmarks.processes import ROOT
+from benchmarks.processes import ROOT, process_environment
 from benchmarks.targets import Result, results
 
 
@@ -42,3 +43,11 @@ def test_a_target_is_the_most_or_the_least():
 def test_a_part_that_is_not_there_is_said():
     with pytest.raises(SystemExit, match="names none of imports, first calls, small calls, digits"):
         startup.main(["--only", "nonsense"])
+
+
+def test_processes_may_keep_bytecode(monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    environment = process_environment(threads=2)
+    assert "PYTHONDONTWRITEBYTECODE" not in environment
+    assert (environment["OMP_NUM_THREADS"], environment["PATH"]) == ("2", os.environ["PATH"])
