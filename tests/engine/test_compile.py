@@ -210,7 +210,12 @@ def test_a_file_is_read_back_whole_or_not_at_all(tmp_path, monkeypatch):
 def test_the_stamp_tells_sources_versions_processors_and_targets_apart(tmp_path, monkeypatch):
     from llvmlite import binding
 
-    stamp, kernels = compiling._stamp.__wrapped__, Path(compiling.__file__).parent
+    def stamp(name):
+        compiling._maker.cache_clear()
+        compiling._source.cache_clear()
+        return compiling._stamp.__wrapped__(name)
+
+    kernels = Path(compiling.__file__).parent
     stamps = [stamp("columns")]
     for target in machine.TARGETS.values():
         if target != machine.target():
@@ -233,6 +238,7 @@ def test_the_stamp_tells_sources_versions_processors_and_targets_apart(tmp_path,
         with (tmp_path / "kernels" / f"{source}.py").open("a") as file:
             file.write("# edited\n")
         stamps.append(stamp("columns"))
+    compiling._source.cache_clear()  # the next one asks about the real files
     assert len(set(stamps)) == len(stamps)
 
 
