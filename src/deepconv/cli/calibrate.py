@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -37,8 +36,8 @@ def calibrate(
         raise ValueError(str(error)) from None
     if not dry_run:
         rates.save(measured)
-    shipped = asdict(rates.SHIPPED[machine.target().name])
-    found = {name: round(value, 1) for name, value in asdict(measured).items()}
+    shipped = rates.SHIPPED[machine.target().name]._asdict()
+    found = {name: round(value, 1) for name, value in measured._asdict().items()}
     kept = None if dry_run else str(rates.file())
     if as_json:
         console.say_json(

@@ -5,9 +5,9 @@ same problem on the same kind of machine always gets the same algorithm. The las
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,8 +27,7 @@ from deepconv.engine.algorithms import (
 from deepconv.engine.problem import PASSES, Pass, Problem
 
 
-@dataclass(frozen=True)
-class Algorithm:
+class Algorithm(NamedTuple):
     """One way to compute, as its file in `engine/algorithms` gives it.
 
     Attributes:
@@ -78,8 +77,7 @@ TABLE: dict[Pass, tuple[Algorithm, ...]] = {
 """For each pass its algorithms. Of those that don't refuse the cheapest is taken, of equals the first."""
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """How one problem will be computed, and why so.
 
     Attributes:

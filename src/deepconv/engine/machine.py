@@ -16,14 +16,13 @@ a wider one is computed in halves, slow but right, which is how the tests reach 
 
 import os
 import platform
-from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """An instruction set, as far as the kernels are shaped by it.
 
     Attributes:
@@ -120,8 +119,7 @@ def own_folder(variable: str, default: str) -> Path | None:
         return None
 
 
-@dataclass(frozen=True)
-class Caches:
+class Caches(NamedTuple):
     """Bytes of the caches that one core sees."""
 
     l1: int

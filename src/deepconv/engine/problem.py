@@ -92,7 +92,7 @@ class Problem:
         per_place = self.in_channels // self.groups * self.window.taps
         return 2 * self.batch * self.out_channels * self.places * per_place
 
-    @property
+    @cached_property
     def operand_bytes(self) -> int:
         """Bytes of input, weight, bias and output: what any algorithm has to read and write at least."""
         numbers = math.prod(self.x_shape) + math.prod(self.y_shape) + self.parameters

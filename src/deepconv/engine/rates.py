@@ -6,9 +6,9 @@ writes them to a file that is read from then on; nothing else ever measures.
 
 import json
 import os
-from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,7 @@ from deepconv.engine import machine
 from deepconv.files import replace_file
 
 
-@dataclass(frozen=True)
-class Rates:
+class Rates(NamedTuple):
     """What one thread reaches.
 
     Attributes:
@@ -63,7 +62,7 @@ def save(measured: Rates) -> None:
     kept = file()
     if kept is None:
         raise ValueError("rates: there is no home folder to keep them in; name a file with DEEPCONV_RATES")
-    text = json.dumps({"target": machine.target().name, **asdict(measured)}, indent=2) + "\n"
+    text = json.dumps({"target": machine.target().name, **measured._asdict()}, indent=2) + "\n"
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         replace_file(kept, lambda out: out.write(text.encode()))
@@ -90,7 +89,7 @@ def calibrated() -> Rates | None:
         if found.pop("target") != machine.target().name:
             return None
         measured = Rates(**{name: float(value) for name, value in found.items()})
-        if not all(0 < value < 1e9 for value in asdict(measured).values()):
+        if not all(0 < value < 1e9 for value in measured):
             raise ValueError("a rate that is not above zero")
     except FileNotFoundError:
         return None

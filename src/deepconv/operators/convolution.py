@@ -8,7 +8,7 @@ The kernel is not flipped: networks call this convolution, signal processing cal
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,12 +17,14 @@ from deepconv.engine import machine, settings
 from deepconv.engine import padding as engine_padding
 from deepconv.engine.algorithms.direct_weights import bias_grad
 from deepconv.engine.choice import choose
-from deepconv.engine.explanation import Explanation, explanation
 from deepconv.engine.problem import PASSES
 from deepconv.geometry import Padding, Sizes
 from deepconv.operators import calls, checks
 from deepconv.operators.cases import Case, case_of, problem_of
 from deepconv.operators.windows import copies
+
+if TYPE_CHECKING:
+    from deepconv.engine.explanation import Explanation
 
 
 def conv(
@@ -295,7 +297,7 @@ def explain(
     padding_mode: str = "zeros",
     bias: bool = True,
     dtype: Any = np.float32,
-) -> Explanation:
+) -> "Explanation":
     """Return what a convolution costs, which algorithm each pass would take, and why not the others.
 
     Args:
@@ -336,6 +338,8 @@ def explain(
         choose(problem_of(which, case, compute, exact=False, bias=bias and which == "forward"))
         for which in PASSES
     )
+    from deepconv.engine.explanation import explanation  # 3 ms, for those who ask
+
     return explanation(plans, batched=case.batched)
 
 

@@ -7,8 +7,8 @@ the definition puts it, padding's zeros times infinite weights included.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -74,8 +74,7 @@ def _threads(problem: Problem) -> int:
     return threads.worth(problem.threads, problem.flops // 2)
 
 
-@dataclass(frozen=True)
-class _Ready:
+class _Ready(NamedTuple):
     """All that a call needs and that depends on the problem alone: looked up once a call.
 
     Attributes:

@@ -55,9 +55,12 @@ def runs_of(at: Array, across: int, step: int, longest: int) -> tuple[Array, Arr
     begins = np.ones(len(at), bool)
     begins[1:] = np.diff(at) != step
     begins[::across] = True
-    order = np.arange(len(at))
-    begins |= (order - np.flatnonzero(begins)[np.cumsum(begins) - 1]) % longest == 0
     starts = np.flatnonzero(begins)
-    lengths = np.diff(np.append(starts, len(at)))
+    lengths = np.diff(starts, append=len(at))
+    if longest < across:  # no run is longer than its panel
+        pieces = -(-lengths // longest)
+        before = longest * (np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces))
+        starts = np.repeat(starts, pieces) + before
+        lengths = np.minimum(np.repeat(lengths, pieces) - before, longest)
     bounds = np.searchsorted(starts, np.arange(0, len(at) + across, across))
     return np.stack([at[starts], starts % across, lengths], 1), bounds

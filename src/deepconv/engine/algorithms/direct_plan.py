@@ -12,13 +12,15 @@ runs before they are written.
 
 import itertools
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from deepconv.arrays import Array
 from deepconv.engine import machine
+from deepconv.engine.algorithms.direct_axes import Part, Space, axes
 from deepconv.engine.algorithms.direct_panels import put, runs_of, vectors_of
 from deepconv.engine.kernels import fields as f
 from deepconv.engine.kernels import threads
@@ -26,118 +28,7 @@ from deepconv.engine.problem import Problem
 from deepconv.engine.rates import rates, width
 
 
-@dataclass(frozen=True)
-class Part:
-    """A job, as far as one axis goes.
-
-    Attributes:
-        places: how many.
-        first: where in the result the first stands.
-        cells: for each kernel cell that is met its number, the plane's remainder and the distance in the plane.
-    """
-
-    places: int
-    first: int
-    cells: tuple[tuple[int, int, int], ...]
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One spatial axis.
-
-    Attributes:
-        size: of what is read.
-        pick: the stride with which its planes are picked.
-        low: the pixel that index 0 of the planes stands for.
-        result: the size of the result.
-        step: from a place of a job to its next in the result.
-        parts: the jobs.
-        covers: whether the jobs write every number of the result.
-    """
-
-    size: int
-    pick: int
-    low: int
-    result: int
-    step: int
-    parts: tuple[Part, ...]
-    covers: bool = True
-
-    @property
-    def places(self) -> int:
-        """The most places of a job."""
-        return max((part.places for part in self.parts), default=0)
-
-    @property
-    def reach(self) -> int:
-        """How far a plane must be longer than the places it serves."""
-        return max((cell[2] for part in self.parts for cell in part.cells), default=0)
-
-    @property
-    def phases(self) -> tuple[int, ...]:
-        """The remainders of which there are planes."""
-        return tuple(sorted({cell[1] for part in self.parts for cell in part.cells}))
-
-    @property
-    def inside(self) -> bool:
-        """Whether places read nothing but what is there, side by side: no planes are needed."""
-        inside = self.low >= 0 and self.low + self.places + self.reach <= self.size
-        return self.pick == 1 and inside and self.upwards
-
-    @property
-    def upwards(self) -> bool:
-        """Whether kernel cells are met in the order of what is read."""
-        return all(list(part.cells) == sorted(part.cells, key=lambda cell: cell[2]) for part in self.parts)
-
-
-def _forward_axis(size: int, kernel: int, stride: int, dilation: int, before: int, out: int) -> Axis:
-    """Return an axis of a forward pass."""
-    cells = tuple((r, r * dilation % stride, r * dilation // stride) for r in range(kernel))
-    if kernel == 1 and before == 0 and out == 1:
-        stride = 1
-    return Axis(size, stride, -before, out, 1, (Part(out, 0, cells),))
-
-
-def _grad_axis(size: int, kernel: int, stride: int, dilation: int, before: int, out: int) -> Axis:
-    """Return an axis of an input gradient: `i + before = stride·m + a` meets the cells with `r·d ≡ a`."""
-    found, bare = [], False
-    for a in range(stride):
-        start = -((a - before) // stride)  # the first m of a pixel that isn't padding
-        first = stride * start + a - before
-        places = -((first - size) // stride)
-        cells = [
-            (r, start - (r * dilation - a) // stride)
-            for r in range(kernel)
-            if (r * dilation - a) % stride == 0
-        ]
-        if places > 0 and cells:
-            found.append((places, first, cells))
-        bare |= places > 0 and not cells
-    low = min((cell[1] for *_, cells in found for cell in cells), default=0)
-    parts = tuple(Part(n, first, tuple((r, 0, at - low) for r, at in cells)) for n, first, cells in found)
-    return Axis(out, 1, low, size, stride, parts, covers=not bare)
-
-
-def axes(problem: Problem) -> "Space":
-    """Return depth, height and width of a problem; one long axis where every pixel meets one cell."""
-    window, image, out = problem.window, problem.image, problem.out
-    padding = [before for before, _ in window.padding]
-    plain = window.taps == 1 and max(window.stride) == 1 and not any(map(any, window.padding))
-    make = _forward_axis if problem.which == "forward" else _grad_axis
-    if plain:
-        rows = [(problem.places, 1, 1, 1, 0, problem.places)]
-    else:
-        rows = list(zip(image, window.kernel, window.stride, window.dilation, padding, out, strict=True))
-    d, h, w = [make(*row) for row in [(1, 1, 1, 1, 0, 1)] * (3 - len(rows)) + rows]
-    return d, h, w
-
-
-Space = tuple[Axis, Axis, Axis]
-"""Depth, height and width."""
-
-
-@dataclass(frozen=True)
-class Product:
+class Product(NamedTuple):
     """The sizes of the product: channels read and written by a group, and each job's cells and places."""
 
     groups: int
@@ -150,8 +41,7 @@ class Product:
         return [self.channels * math.prod(len(part.cells) for part in job) for job in self.jobs]
 
 
-@dataclass(frozen=True)
-class Blocks:
+class Blocks(NamedTuple):
     """How the work is cut: images of a block, places of a strip on its axis, and what that takes."""
 
     images: int
@@ -160,8 +50,7 @@ class Blocks:
     cost: float
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """How a direct convolution is cut, as far as choosing needs to know.
 
     Attributes:
@@ -233,12 +122,12 @@ def _cut(
         strips = sorted({min(length, _up(strip, lines)) for strip in strips})
     candidates = [(n, length) for n in _parts_of(problem.batch)] + [(1, strip) for strip in strips]
     candidates = _enough(candidates, problem, length) or candidates
-    best = None
+    best, reckon = None, _costs(problem, product, axis)
     for images, strip in candidates:
         planes = images * around * (strip + reach)
         if copied and planes > most:
             continue
-        cost = planes if smallest else _cost(problem, product, axis, images, strip, planes * copied)
+        cost = planes if smallest else reckon(images, strip, planes * copied)
         if best is None or cost < best.cost:
             best = Blocks(images, strip, planes * copied, cost)
     return best
@@ -256,24 +145,34 @@ def _across(problem: Problem) -> int:
     return target.vectors * target.vector_bytes // problem.dtype.itemsize
 
 
-def _cost(problem: Problem, product: Product, axis: int, images: int, strip: int, planes: int) -> float:
-    """Return the nanoseconds that blocks of a size take, panels that are not full counted as full."""
+def _costs(problem: Problem, product: Product, axis: int) -> Callable[[int, int, int], float]:
+    """Return what reckons the nanoseconds of blocks of so many images, places and numbers of planes.
+
+    Panels that are not full are counted as full.
+    """
     rate, across, filters = rates(), _across(problem), _up(product.filters, machine.target().rows)
-    size, length = problem.dtype.itemsize, max(job[axis].places for job in product.jobs)
-    far = planes * size > machine.caches().l2 // 2  # packing reads them from the next cache
-    cost = 0.0
-    for job, depth in zip(product.jobs, product.depths(), strict=True):
-        other = math.prod(part.places for i, part in enumerate(job) if i != axis)
-        panels = 0
-        for blocks, n in ((problem.batch // images, images), (1, problem.batch % images)):
-            whole, rest = divmod(job[axis].places, strip)
-            panels += blocks * (whole * -(-n * other * strip // across) + -(-n * other * rest // across))
-        row = across * filters * 2 / rate.tile * width(problem.dtype) + (5 if far else 4)
-        cost += panels * (depth * row + filters * across * size / rate.copy / 2 + 30)
-    blocks = -(-problem.batch // images) * -(-length // strip)
-    weights = filters * sum(product.depths())  # fetched anew for each block
-    cost += blocks * ((planes + weights / 2) * size / rate.copy + 100)
-    return cost * product.groups
+    size, length, batch = problem.dtype.itemsize, max(job[axis].places for job in product.jobs), problem.batch
+    row, l2 = across * filters * 2 / rate.tile * width(problem.dtype), machine.caches().l2
+    depths = product.depths()
+    weights = filters * sum(depths)  # fetched anew for each block
+    jobs = [(job[axis].places, math.prod(part.places for i, part in enumerate(job) if i != axis), depth)
+            for job, depth in zip(product.jobs, depths, strict=True)]  # fmt: skip
+
+    def cost(images: int, strip: int, planes: int) -> float:
+        whole_blocks, left = divmod(batch, images)
+        packed = row + (5 if planes * size > l2 // 2 else 4)  # packing reads them from the next cache
+        total = 0.0
+        for places, other, depth in jobs:
+            whole, rest = divmod(places, strip)
+            panels = 0
+            for blocks, n in ((whole_blocks, images * other), (1, left * other)):
+                panels += blocks * (whole * -(-n * strip // across) + -(-n * rest // across))
+            total += panels * (depth * packed + filters * across * size / rate.copy / 2 + 30)
+        blocks = -(-batch // images) * -(-length // strip)
+        total += blocks * ((planes + weights / 2) * size / rate.copy + 100)
+        return total * product.groups
+
+    return cost
 
 
 @lru_cache(maxsize=4096)
@@ -417,6 +316,18 @@ def _common(
     return found
 
 
+def _kinds(rows: Array) -> tuple[list[tuple[int, ...]], list[int]]:
+    """Return the different rows of a matrix and which of them each row is: few rows, for which NumPy's call is slow.
+
+    Example:
+        >>> _kinds(np.array([[4, 2], [4, 2], [1, 0]]))
+        ([(4, 2), (1, 0)], [0, 0, 1])
+    """
+    found: dict[tuple[int, ...], int] = {}
+    which = [found.setdefault(tuple(row), len(found)) for row in rows.tolist()]
+    return list(found), which
+
+
 def _add_blocks(
     problem: Problem,
     plan: Layout,
@@ -437,27 +348,40 @@ def _add_blocks(
     begins = np.arange(0, space[axis].places, blocks.strip)
     counts = np.minimum(blocks.images, problem.batch - images)
     lengths = np.stack([np.clip(job[axis].places - begins, 0, blocks.strip) for job in product.jobs], 1)
-    several, of = np.unique(counts, return_inverse=True)  # two at most
-    kinds, which = np.unique(lengths, axis=0, return_inverse=True)  # as few
+    several, of = _kinds(counts[:, None])  # two at most
+    kinds, which = _kinds(lengths)  # as few
 
-    def entries(count: int, kind: list[int]) -> list[list[int]]:
+    def entries(count: int, kind: tuple[int, ...]) -> list[list[int]]:
         here = [tuple(n if i == axis else part.places for i, part in enumerate(job))
                 for job, n in zip(product.jobs, kind, strict=True)]  # fmt: skip
         return [[*facts, *_add_panels(problem, plan, planes, count, size, lists)]
                 for facts, size in zip(common, here, strict=True)]  # fmt: skip
 
-    sizes = itertools.product(several.tolist(), kinds.tolist())
-    jobs = np.array([lists.add(np.array(entries(*size), np.int64)) for size in sizes])
+    sizes = itertools.product(several, kinds)
+    jobs = np.array([lists.add(np.array(entries(count, kind), np.int64)) for (count,), kind in sizes])
     image, begin = images[:, None], begins[None]
     source = image * read_image + skip + (0 if copied else begin * (*planes[3:], 1)[axis])
     result = image * written_image + begin * space[axis].step * row[axis]
     low = [a.low + (begin * a.pick if i == axis else 0) for i, a in enumerate(space)]
     extent = [a.reach + (np.minimum(blocks.strip, a.places - begin) if i == axis else a.places)
               for i, a in enumerate(space)]  # fmt: skip
-    at = jobs.reshape(len(several), -1)[of][:, which.ravel()]
+    at = jobs.reshape(len(several), -1)[of][:, which]
     columns = (counts[:, None], source, problem.batch * read_image - source, result, at, *low, *extent)
     found = np.stack(np.broadcast_arrays(*columns), -1).astype(np.int64)
     lists._parts[0][f.BLOCK_LIST] = lists.add(found)
+
+
+def _places(shape: tuple[int, ...], steps: tuple[int, ...]) -> Array:
+    """Return how far each place of an array lies from its first, by the step of each axis.
+
+    Example:
+        >>> _places((2, 3), (10, 1))
+        array([ 0,  1,  2, 10, 11, 12])
+    """
+    at = np.zeros(1, np.int64)
+    for count, step in zip(shape, steps, strict=True):
+        at = np.add.outer(at, np.arange(count) * step).ravel()
+    return at
 
 
 def _add_panels(
@@ -467,9 +391,9 @@ def _add_panels(
     space, product, across = plan.space, plan.product, _across(problem)
     row = (space[1].result * space[2].result, space[2].result, 1)
     written = product.groups * product.filters * math.prod(a.result for a in space)
-    n, d, h, w = np.indices((images, *size)).reshape(4, -1)
-    source = n * planes[0] + d * planes[3] + h * planes[4] + w
-    target = n * written + sum(i * a.step * step for i, a, step in zip((d, h, w), space, row, strict=True))
+    shape = images, *size
+    source = _places(shape, (planes[0], planes[3], planes[4], 1))
+    target = _places(shape, (written, *(a.step * step for a, step in zip(space, row, strict=True))))
     copies, copy_bounds = runs_of(source, across, 1, across // machine.target().vectors)
     runs, run_bounds = runs_of(target, across, space[2].step, across)
     copied, ran = np.diff(copy_bounds), np.diff(run_bounds)

@@ -5,8 +5,9 @@ beside the sums it takes a panel of the output's gradient and, with padding, a b
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -108,8 +109,7 @@ def bias_grad(dy: Array, number_of_threads: int = 1) -> Array:
     return db
 
 
-@dataclass(frozen=True)
-class _Axis:
+class _Axis(NamedTuple):
     """One spatial axis as the kernel has it.
 
     Attributes:
@@ -173,8 +173,7 @@ def _axes(problem: Problem) -> tuple[_Axis, _Axis, _Axis]:
     return outer[0], outer[1], inner
 
 
-@dataclass(frozen=True)
-class _Work:
+class _Work(NamedTuple):
     """How a problem is computed, and what that takes; the table of its rows is made where it runs.
 
     Attributes:

@@ -8,10 +8,9 @@ one gives.
 """
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,8 +30,7 @@ _PRODUCT = 30.0
 """Bytes that NumPy copies while it multiplies and adds a complex number."""
 
 
-@dataclass(frozen=True)
-class Form:
+class Form(NamedTuple):
     """A problem as sums over one kind of channel, whichever the pass.
 
     Attributes:
