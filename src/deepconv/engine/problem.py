@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, fields
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -54,7 +55,7 @@ class Problem:
     @cached_property
     def _hash(self) -> int:
         """The hash of all fields."""
-        return hash(tuple(getattr(self, field.name) for field in fields(self)))
+        return hash(_VALUES(self))
 
     @cached_property
     def out(self) -> tuple[int, ...]:
@@ -97,3 +98,6 @@ class Problem:
         """Bytes of input, weight, bias and output: what any algorithm has to read and write at least."""
         numbers = math.prod(self.x_shape) + math.prod(self.y_shape) + self.parameters
         return numbers * self.dtype.itemsize
+
+
+_VALUES = attrgetter(*(field.name for field in fields(Problem)))
