@@ -202,7 +202,7 @@ import numpy as np
 import deepconv as dc
 dc.set_threads(3)
 rng = np.random.default_rng(0)
-x, w = rng.standard_normal((4, 16, 41, 43), np.float32), rng.standard_normal((24, 16, 3, 3), np.float32)
+x, w = rng.standard_normal((16, 16, 61, 63), np.float32), rng.standard_normal((24, 16, 3, 3), np.float32)
 
 def convolve():
     return dc.conv(x, w, padding=1, algorithm="winograd")

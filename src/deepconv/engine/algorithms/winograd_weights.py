@@ -61,6 +61,9 @@ _PART = 192
 _PARTS_BYTES = 8 * 2**20
 """The most that the sums of all parts may take: larger ones cost more than they save."""
 
+_TRANSFORMED = 20
+"""Multiply-adds that take as long as to transform one number, or to add it to the others' and map it back."""
+
 _SLAB = 96 * 2**10
 """Bytes of a slab that takes several rows of tiles; the pixel rows at its ends are turned twice."""
 
@@ -392,20 +395,23 @@ class _Call:
         """Return `dw`."""
         p = self._plan
         if p.apart:
-            self._run(self._sum_parts, self._parts)
+            self._run(self._sum_parts, self._parts, p.threads)
         else:
             for part in range(self._parts):
                 for rows in _turns(p, part):
-                    self._run(partial(self._prepare, self._values, rows), self._slices)
-                    self._run(partial(self._add, self._values, part, rows), p.tasks)
+                    numbers = POINTS * (rows[1] - rows[0]) * p.row_tiles * p.cut.lanes * sum(p.groups)
+                    count = threads.worth(p.threads, _TRANSFORMED * numbers)
+                    self._run(partial(self._prepare, self._values, rows), self._slices, count)
+                    self._run(partial(self._add, self._values, part, rows), p.tasks, p.threads)
         if self._parts > 1:
-            self._run(self._finish, p.tasks)
+            numbers = self._parts * p.sums * p.tasks
+            self._run(self._finish, p.tasks, threads.worth(p.threads, _TRANSFORMED * numbers))
         return self._dw
 
-    def _run(self, calls: Callable[[int, int, int], team.Calls], tasks: int) -> None:
-        """Let all threads make calls."""
+    def _run(self, calls: Callable[[int, int, int], team.Calls], tasks: int, count: int) -> None:
+        """Let so many threads make calls."""
         p = self._plan
-        team.run(calls, tasks, p.threads, (self._kept + p.shared, p.alone), team.PIECES)
+        team.run(calls, tasks, count, (self._kept + p.shared, p.alone), team.PIECES)
 
     def _sum_parts(self, first: int, stop: int, own: int) -> team.Calls:
         """Take whole parts, in a thread's own memory."""

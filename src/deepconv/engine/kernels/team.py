@@ -10,8 +10,9 @@ threads. Each thread has neighbouring tasks, and takes pieces of the others' onc
 that the system woke late, or took the core from, delays nobody. Two threads that call at once take different helpers,
 and a forked child makes itself others.
 
-Who leads looks for `_PATIENCE` whether the others have done before it sleeps. Helpers sleep at once: to look around
-for 30 to 1000 µs between calls brought the next one forward by up to a tenth, and took as much CPU time more.
+Who leads looks for `_PATIENCE` whether the others have done before it sleeps. Helpers sleep at once: where they looked
+around for 30 to 1000 µs, be it between the steps of one convolution or between two, the next one came forward by
+up to a tenth or two, and took as much CPU time more.
 """
 
 import ctypes
@@ -40,7 +41,7 @@ KERNELS = library("meeting")
 PIECES = 4
 """Ranges that a thread's part falls into where a range more costs nothing."""
 
-_PATIENCE = 3e-4
+_PATIENCE = 2e-4
 """Seconds that a leader waits without sleeping."""
 
 _TYPE = np.dtype(np.float32)

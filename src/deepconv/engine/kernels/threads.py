@@ -15,8 +15,8 @@ import threading
 from collections.abc import Callable
 from itertools import count
 
-_SMALLEST = 2_000_000
-"""Multiply-adds a thread must get before it is woken: some 40 µs of them."""
+_SMALLEST = 10_000_000
+"""Multiply-adds a thread must get before it is woken: 0.2 ms of them, as long as that takes on a virtual machine."""
 
 LARGEST = 4_000_000_000
 """Multiply-adds of a range: 0.1 to 0.2 s of them, as Python looks for Ctrl-C between two ranges only."""
