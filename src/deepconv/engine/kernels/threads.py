@@ -15,8 +15,9 @@ import threading
 from collections.abc import Callable
 from itertools import count
 
-_SMALLEST = 10_000_000
-"""Multiply-adds a thread must get before it is woken: 0.2 ms of them, as long as that takes on a virtual machine."""
+_SMALLEST = 4_000_000
+"""Multiply-adds a thread must get before it is woken: 80 µs of them. On a virtual machine that takes twice as long, but
+the others don't wait for it, and with all of it on one thread two would be unevenly at work."""
 
 LARGEST = 4_000_000_000
 """Multiply-adds of a range: 0.1 to 0.2 s of them, as Python looks for Ctrl-C between two ranges only."""
