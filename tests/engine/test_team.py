@@ -235,6 +235,28 @@ def test_a_process_ends_while_helpers_sleep():
     assert run_alone("print(len(sys.modules['deepconv.engine.kernels.team']._idle))") == ["2"]
 
 
+def test_a_process_ends_while_a_thread_of_it_convolves():
+    """Python takes a daemon's variables away, megabytes of scratch memory here, while it computes without the GIL."""
+    code = """
+import threading, time
+x, w = np.zeros((64, 256, 7, 7), np.float32), np.zeros((512, 256, 3, 3), np.float32)
+
+def endless():
+    while True:
+        convolve()
+
+class Late:
+    def __del__(self, sleep=time.sleep):  # while the daemon computes on
+        sleep(0.1)
+
+late = Late()
+threading.Thread(target=endless, daemon=True).start()
+time.sleep(0.1)
+print("end")
+"""
+    assert run_alone(code) == ["end"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no signal to send")
 def test_ctrl_c_gets_out_between_rounds():
     m, good = adding(300)

@@ -4,13 +4,21 @@ The system clears a page before it hands it out, 0.1 ms for a megabyte and more;
 thread used before is warm in its caches too.
 """
 
+import ctypes
+import sys
 import threading
+from collections.abc import Callable
 
 import numpy as np
 
 from deepconv.arrays import Array
 
 _ALIGNED = 64
+
+_left: list[Array | None] = []
+"""What a process that ends leaves to the system; the list itself, too."""
+
+ctypes.pythonapi.Py_IncRef(ctypes.py_object(_left))
 
 
 class Room:
@@ -23,6 +31,11 @@ class Room:
     def __init__(self) -> None:
         """Begin with none."""
         self.release()
+
+    def __del__(self, left: list[Array | None] = _left, ends: Callable[[], bool] = sys.is_finalizing) -> None:
+        """Leave it where the process ends: Python takes variables from daemon threads that still write to it."""
+        if ends():
+            left.append(self.buffer)
 
     def release(self) -> None:
         """Give it back."""
