@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import tracemalloc
 from array import array
 from pathlib import Path
 
@@ -122,6 +123,33 @@ def test_without_a_further_thread_the_caller_does_it_all(monkeypatch):
     assert team._idle == []
 
 
+def test_no_more_threads_are_asked_for_than_there_are_tasks(monkeypatch):
+    asked = []
+    monkeypatch.setattr(team, "_helpers", lambda count: asked.append(count) or iter(()))
+    team.run(adding(3)[1], 3, 8, (0, 0))
+    assert asked == [2]
+
+
+def test_what_was_made_for_a_thread_that_does_not_start_is_given_back(monkeypatch):
+    """Where the system gives no more threads, every call asks for one again."""
+
+    def none(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(team, "_idle", [])
+    monkeypatch.setattr(threading.Thread, "start", none)
+    calls = adding(4)[1]
+    team.run(calls, 4, 2, (0, 0))
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(50):
+            team.run(calls, 4, 2, (0, 0))
+        assert tracemalloc.get_traced_memory()[0] - before < 50 * 500
+    finally:
+        tracemalloc.stop()
+
+
 def test_helpers_do_take_part():
     """Of many regions with long pieces, some are others': their processor time grows."""
     tasks = 4
@@ -156,6 +184,19 @@ def test_helpers_come_back_whatever_the_calls_raise():
     expected = m[0] + m[1]
     team.run(good, 4, 3, (0, 0))
     np.testing.assert_array_equal(m[0], expected)
+
+
+def test_helpers_come_back_whatever_happens_while_more_are_made(monkeypatch):
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    team.run(adding(4)[1], 4, 3, (0, 0))
+    few = team._idle[-2:]
+    monkeypatch.setattr(team, "_idle", list(few))
+    monkeypatch.setattr(team._Helper, "__init__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        team.run(adding(4)[1], 4, 4, (0, 0))
+    assert team._idle == few
 
 
 def test_sleeping_and_waking_a_thousand_times():

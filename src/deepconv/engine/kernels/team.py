@@ -88,8 +88,9 @@ def _together(
     pieces: int,
 ) -> None:
     """Make the calls of some tasks with the help of others."""
-    helpers = list(_helpers(count - 1))
+    helpers: list[_Helper] = []
     try:
+        helpers.extend(_helpers(count - 1))
         told = array("q", [word for helper in helpers for word in helper.told(own[1])])
         table = _table(calls, tasks, 1 + len(helpers), pieces)
         room = array("q", bytes(8 * WORDS))
@@ -130,7 +131,7 @@ def _table(
 class _Helper:
     """A thread that waits in machine code until it is given something to do, without an end.
 
-    Its state and its locks are never given back: it may still look at them while the process ends.
+    Its state and its locks are never given back once it runs: it may still look at them while the process ends.
     """
 
     def __init__(self) -> None:
@@ -141,7 +142,15 @@ class _Helper:
         self._given, self._end = _closed_lock(), _closed_lock()
         self._memory = Room()
         words = (self._state, self._given, self._end, *_waiting()[1:])
-        threading.Thread(target=KERNELS.serve[_TYPE], args=words, name="deepconv", daemon=True).start()
+        try:
+            threading.Thread(target=KERNELS.serve[_TYPE], args=words, name="deepconv", daemon=True).start()
+        except RuntimeError as failure:
+            # Each call tries again and would keep some more; what a signal's handler raised comes when it runs.
+            if str(failure) == "can't start new thread":
+                ctypes.pythonapi.Py_DecRef(ctypes.py_object(state))
+                for lock in (self._given, self._end):
+                    ctypes.pythonapi.PyThread_free_lock(ctypes.c_void_p(lock))
+            raise
 
     def told(self, size: int) -> tuple[int, ...]:
         """Return what `lead` is told of it, with so many bytes of memory."""
