@@ -198,6 +198,8 @@ def test_scratch_has_as_many_bytes_as_were_asked_for():
         address, buffer = workspace.scratch(size), workspace._kept.room.buffer
         assert buffer.ctypes.data <= address
         assert address + size <= buffer.ctypes.data + buffer.nbytes
+        assert workspace.scratch(size) == address
+        assert workspace._kept.room.buffer is buffer  # a new one would cost more than some convolutions
     workspace.release()
 
 
