@@ -2,6 +2,7 @@
 
 import ast
 import ctypes
+import dis
 import os
 import signal
 import subprocess
@@ -125,7 +126,7 @@ def test_without_a_further_thread_the_caller_does_it_all(monkeypatch):
 
 def test_no_more_threads_are_asked_for_than_there_are_tasks(monkeypatch):
     asked = []
-    monkeypatch.setattr(team, "_helpers", lambda count: asked.append(count) or iter(()))
+    monkeypatch.setattr(team, "_gather", lambda helpers, count: asked.append(count))
     team.run(adding(3)[1], 3, 8, (0, 0))
     assert asked == [2]
 
@@ -197,6 +198,44 @@ def test_helpers_come_back_whatever_happens_while_more_are_made(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         team.run(adding(4)[1], 4, 4, (0, 0))
     assert team._idle == few
+
+
+def test_no_helper_is_lost_wherever_ctrl_c_comes(monkeypatch):
+    """Python raises what a signal's handler raises after a call, at a function's begin, and where a loop turns."""
+    calls = adding(4)[1]
+    team.run(calls, 4, 3, (0, 0))
+    monkeypatch.setattr(team, "_idle", team._idle[-2:])
+    last, left = {}, [0]
+
+    def trace(frame, event, _):
+        if frame.f_code.co_filename != team.__file__:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            before = last.get(frame, "RESUME")
+            last[frame] = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+            if before.startswith(("CALL", "RESUME", "JUMP_BACKWARD")) and last[frame] != "CACHE":
+                left[0] -= 1
+                if left[0] == 0:
+                    raise KeyboardInterrupt
+        return trace
+
+    idle, other = set(team._idle), sys.gettrace()
+    for nth in range(1, 1000):
+        last.clear()
+        left[0] = nth
+        sys.settrace(trace)
+        try:
+            team.run(calls, 4, 3, (0, 0))
+        except KeyboardInterrupt:
+            pass
+        else:
+            break
+        finally:
+            sys.settrace(other)
+        assert set(team._idle) == idle
+    assert nth > 20
+    assert set(team._idle) == idle
 
 
 def test_sleeping_and_waking_a_thousand_times():

@@ -20,8 +20,10 @@ import os
 import threading
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import cache
+from itertools import islice
 
 import numpy as np
 
@@ -90,7 +92,7 @@ def _together(
     """Make the calls of some tasks with the help of others."""
     helpers: list[_Helper] = []
     try:
-        helpers.extend(_helpers(count - 1))
+        _gather(helpers, count - 1)
         told = array("q", [word for helper in helpers for word in helper.told(own[1])])
         table = _table(calls, tasks, 1 + len(helpers), pieces)
         room = array("q", bytes(8 * WORDS))
@@ -103,7 +105,7 @@ def _together(
             *_waiting(),
         )
     finally:
-        _idle.extend(reversed(helpers))
+        _idle.extend(helpers[::-1])  # `reversed` is a call, after which Ctrl-C may come
 
 
 def _table(
@@ -161,17 +163,13 @@ _idle: list[_Helper] = []
 """Helpers that nobody leads, the one that worked last at the end."""
 
 
-def _helpers(count: int) -> Iterator[_Helper]:
-    """Yield up to so many helpers: fewer where the system gives no more threads, and the others take their part."""
-    for _ in range(count):
-        try:
-            helper = _idle.pop()
-        except IndexError:
-            try:
-                helper = _Helper()
-            except RuntimeError:
-                return
-        yield helper
+def _gather(helpers: list[_Helper], count: int) -> None:
+    """Add up to so many helpers: fewer where the system gives no more threads, and the others take their part."""
+    with suppress(IndexError):  # in one step, as Ctrl-C after a call that takes one would lose it
+        helpers.extend(islice(iter(_idle.pop, None), count))
+    with suppress(RuntimeError):
+        while len(helpers) < count:
+            helpers.append(_Helper())
 
 
 @cache
