@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from deepconv.engine import machine
 from deepconv.engine.kernels import team, threads
-from deepconv.engine.kernels.compile import library
+from deepconv.engine.kernels.compile import library, listed
 from deepconv.engine.kernels.meeting_places import WORDS
 
 pytestmark = pytest.mark.skipif(machine.why_not_compiled() is not None, reason="nothing is compiled here")
@@ -47,6 +47,21 @@ def test_each_call_is_made_once(tasks, count, pieces):
     expected = m[0] + m[1]
     team.run(calls, tasks, count, (0, 0), pieces)
     np.testing.assert_array_equal(m[0], expected)
+
+
+def test_each_type_has_its_own_machine_code():
+    for dtype in (np.float32, np.float64):
+        m = np.array([[1] * STEP, [1 / 3] * STEP], dtype)
+        words = (m, 2, STEP, 0, STEP)
+        kernel = library("winograd_weights").add_parts[m.dtype]
+        team.run(lambda start, *_: [(kernel, words)] * (start == 0), 2, 2, (0, 0))  # noqa: B023 (called at once)
+        assert set(m[0]) == {dtype(1) + dtype(1 / 3)}
+
+
+def test_kernels_of_other_numbers_are_refused():
+    """Machine code calls kernels with whole numbers and addresses only."""
+    with pytest.raises(RuntimeError, match="lacks"):
+        listed(library("pictures").correlate[F32])
 
 
 def test_the_ranges_are_pieces_of_neighbours_for_each_thread():
