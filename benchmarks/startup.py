@@ -125,9 +125,8 @@ def small_calls(peers: Sequence[str], runs: int, allocator: str) -> str:
     with workers("layers", peers, allocator) as asked:
         for layer in SMALL:
             for which in PASSES:
-                row = interleaved(
-                    asked, request(layer, which), 5 * runs
-                )  # short: the clock changes between them
+                # Calls so short are asked for often, as the clock of a shared machine changes between them.
+                row = interleaved(asked, request(layer, which), 5 * runs)
                 rows.append([layer.name, which, *_microseconds(row, peers)])
                 tell(line(f"{layer.name} {which}", row))
     others = [peer for peer in peers if peer != OURS]

@@ -124,7 +124,7 @@ def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
         >>> leaky_relu(np.array([-1.0, 2.0]), 0.1)
         array([-0.1,  2. ])
     """
-    slope = negative_slope if type(negative_slope) is float else _slope("leaky_relu", negative_slope)
+    slope = _slope("leaky_relu", negative_slope)
     if checks.is_plain(x):
         return engine.leaky_relu(x, slope)
     return _value("leaky_relu", lambda x: engine.leaky_relu(x, slope), x)
@@ -147,9 +147,7 @@ def leaky_relu_input_grad(dy: Array, x: Array, negative_slope: float = 0.01) -> 
         >>> leaky_relu_input_grad(np.array([5.0, 7.0]), np.array([-1.0, 2.0]), 0.1)
         array([0.5, 7. ])
     """
-    slope = (
-        negative_slope if type(negative_slope) is float else _slope("leaky_relu_input_grad", negative_slope)
-    )
+    slope = _slope("leaky_relu_input_grad", negative_slope)
     return _gradient("leaky_relu_input_grad", lambda dy, x: engine.leaky_relu_input_grad(dy, x, slope), dy, x)
 
 
@@ -464,6 +462,8 @@ def _pair(op: str, dy: Array, x: Array) -> tuple[Array, Array]:
 
 def _slope(op: str, slope: float) -> float:
     """Return the slope, checked."""
+    if type(slope) is float:  # asking about the others takes 0.5 µs
+        return slope
     if isinstance(slope, bool) or not isinstance(slope, int | float | np.integer | np.floating):
         raise TypeError(f"{op}: negative_slope={slope!r} is not a number")
     return float(slope)

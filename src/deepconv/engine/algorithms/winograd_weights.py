@@ -383,9 +383,8 @@ class _Call:
         self._add_parts = KERNELS.add_parts[dtype]
         self._plan, self._told = plan(problem), _told(problem)
         p = self._plan
-        self._slices = max(
-            p.groups
-        )  # each with some of x and of dy: what a thread transformed is in its caches
+        # Each with some of x and of dy: what a thread transformed is in its caches.
+        self._slices = max(p.groups)
         self._parts = len(p.parts) - 1
         self._part = p.bytes_kept // self._parts
         self._kept = scratch(p.shared + p.alone)

@@ -25,7 +25,6 @@ from deepconv.engine.kernels.meeting_places import (
     ASLEEP,
     BASE,
     DONE,
-    ENDED,
     GIVEN,
     LINE,
     NUMBER,
@@ -173,7 +172,7 @@ def _take(table, me, own, room):
 
 @kernel
 def serve(state: int, given: int, end: int, acquire: int, release: int, zero: Number) -> None:
-    """Do what a leader gives, and wait again, until the state says that it has ended.
+    """Do what a leader gives, and wait again, without an end.
 
     Args:
         state: this helper's; see `meeting_places`.
@@ -185,11 +184,10 @@ def serve(state: int, given: int, end: int, acquire: int, release: int, zero: Nu
     """
     p = pointer(state, 0)
     number = 0
-    while p[ENDED] == 0:
+    while True:
         _until_other(p, GIVEN, number, ASLEEP, 0, given, acquire)
         number += 1
-        if p[ENDED] == 0:
-            _take(pointer(p[TABLE], 0), p[NUMBER], p[BASE], shift(p, ROOM))
+        _take(pointer(p[TABLE], 0), p[NUMBER], p[BASE], shift(p, ROOM))
         _announce(p, DONE, number, WAITING, end, release)
 
 

@@ -24,9 +24,6 @@ NUMBER = TABLE + 1
 BASE = TABLE + 2
 """The address of its memory."""
 
-ENDED = TABLE + 3
-"""Whether it should end."""
-
 ROOM = 5 * LINE
 """The words of a call, and behind them nothing else."""
 

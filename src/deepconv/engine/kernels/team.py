@@ -3,7 +3,7 @@
 Where all that there is to do are calls of kernels, they are written down first, and threads that stay in machine code
 make them (`kernels/meeting.py`). `threads.share` lets its threads call Python, for which they take turns: on two
 virtual Zen 3 cores, where it takes 0.1 to 0.2 ms until a thread that is woken runs, the 3×3 layers of 2 to 5 ms
-took 0.85 to 0.95 of one thread's time by the clock that way, and 0.65 to 0.8 this way, for the same CPU time.
+took 0.8 to 1.05 of one thread's time by the clock that way, and 0.65 to 0.85 this way, for about the same CPU time.
 
 Pieces are whole tasks, so that no sum is ever split and the result is the same bit for bit whatever the number of
 threads. Each thread has neighbouring tasks, and takes pieces of the others' once it has done with its own: a thread
